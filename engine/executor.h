@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Runs commands: finds the row, refuses what may not run, locks the slots of the keys in ascending
+// order, runs the body, serves clients that waited for what it wrote, unlocks.
+//
+// Thread-safe: any number of threads run commands at once; a session is used by one at a time.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/command.h"
+#include "engine/context.h"
+#include "engine/keyspace.h"
+#include "engine/limits.h"
+#include "engine/session.h"
+#include "protocol/resp_reply.h"
+
+namespace dyno {
+
+// What the process wants to know of commands as they run.
+class CommandObserver {
+ public:
+  virtual ~CommandObserver() = default;
+  // Before a command runs, when watching() says so; for MONITOR.
+  virtual void on_command(const Session& session, const CommandSpec& spec, Args args) = 0;
+  // After a command has run. `cycles` of the processor's clock.
+  virtual void on_done(const Session& session, const CommandSpec& spec, Args args, uint64_t cycles,
+                       bool failed) = 0;
+  // A command was refused before it ran.
+  virtual void on_rejected(const CommandSpec& spec) = 0;
+};
+
+class Executor {
+ public:
+  Executor(Keyspace& keyspace, const CommandTable& commands, const Limits& limits);
+
+  // Runs one request of a client; the reply is appended. Inside MULTI it is queued instead.
+  void run(Session& session, Args args, Reply& reply, int64_t now_ms);
+
+  // Asks for the lines that a request will read, ahead of run(): first the slot, then the group of
+  // its table, then the entry. Harmless when the guess is wrong.
+  struct Prefetch {
+    Slot* slot;
+    uint32_t position;
+  };
+  [[nodiscard]] bool prefetch_slot(const Session& session, Args args, Prefetch* prefetch) const;
+  static void prefetch_group(const Prefetch& prefetch) {
+    prefetch.slot->table.prefetch_group(prefetch.position);
+  }
+  static void prefetch_entry(const Prefetch& prefetch) {
+    prefetch.slot->table.prefetch_node(prefetch.position);
+  }
+
+  // Runs the queue of a transaction; called by EXEC's body.
+  void run_queue(Context& exec);
+  // Forgets watched keys, and takes a session's waiter out of its queues.
+  void unwatch(Session& session);
+  void leave_queues(const Waiter& waiter);
+  // Ends a session: the transaction is dropped, watched keys are forgotten.
+  void end(Session& session);
+
+  void set_observer(CommandObserver* observer) { observer_ = observer; }
+  void set_recorder(EffectRecorder* recorder) { recorder_ = recorder; }
+  // MONITOR has listeners.
+  void set_monitored(bool monitored) { monitored_.store(monitored, std::memory_order_relaxed); }
+  // Over maxmemory: asked before commands that may need memory; false when nothing can be evicted.
+  void set_make_room(bool (*make_room)(void*), void* argument) {
+    make_room_ = make_room;
+    make_room_argument_ = argument;
+  }
+
+  [[nodiscard]] const CommandTable& commands() const { return commands_; }
+  [[nodiscard]] Keyspace& keyspace() { return keyspace_; }
+  [[nodiscard]] const Limits& limits() const { return limits_; }
+
+ private:
+  struct LockSet;
+
+  // Answers the error that keeps a command from running; false when there is none.
+  [[nodiscard]] bool refuse(Session& session, const CommandSpec* spec, Args args, Reply& reply);
+  void queue(Session& session, const CommandSpec& spec, Args args, Reply& reply);
+  void call(Context& context);
+  void run_locked(Context& context);
+  void gather_slots(const CommandSpec& spec, Args args, LockSet* locks) const;
+  void add_destinations(int db, LockSet* locks) const;
+  void serve_waiters(Context& context, const std::vector<SlotIndex>& slots);
+  [[nodiscard]] bool make_room();
+
+  Keyspace& keyspace_;
+  const CommandTable& commands_;
+  const Limits& limits_;
+  CommandObserver* observer_ = nullptr;
+  EffectRecorder* recorder_ = nullptr;
+  std::atomic<bool> monitored_{false};
+  bool (*make_room_)(void*) = nullptr;
+  void* make_room_argument_ = nullptr;
+};
+
+}  // namespace dyno
