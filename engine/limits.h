@@ -9,15 +9,16 @@
 
 namespace dyno {
 
+// In the order of CONFIG SET's error text, which the configuration table relies on.
 enum class EvictionPolicy : uint8_t {
-  kNoEviction,
-  kAllKeysLru,
-  kAllKeysLfu,
-  kAllKeysRandom,
   kVolatileLru,
   kVolatileLfu,
   kVolatileRandom,
   kVolatileTtl,
+  kAllKeysLru,
+  kAllKeysLfu,
+  kAllKeysRandom,
+  kNoEviction,
 };
 
 // A number that is read on hot paths and changed rarely.
