@@ -14,6 +14,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -45,6 +46,7 @@ struct Waiter {
   // A second key whose slot must be locked too when the waiter is served (BLMOVE's destination).
   std::string destination;
   bool has_destination = false;
+  bool null_is_bulk = false;  // What a timeout answers: null instead of a null array.
   // Answers the command with what `key` now holds; the key exists and is of `type`. The context is
   // made for the waiter: its args, its session's protocol, its reply.
   void (*serve)(Context& context, std::string_view key) = nullptr;

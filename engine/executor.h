@@ -57,6 +57,10 @@ class Executor {
 
   // Runs the queue of a transaction; called by EXEC's body.
   void run_queue(Context& exec);
+  // Watches a key for the session; the key's slot is locked.
+  void watch(Context& context, std::string_view name);
+  // Leaves MULTI: the queue is dropped and watched keys are forgotten.
+  void end_multi(Session& session);
   // Forgets watched keys, and takes a session's waiter out of its queues.
   void unwatch(Session& session);
   void leave_queues(const Waiter& waiter);
@@ -86,8 +90,14 @@ class Executor {
   void call(Context& context);
   void run_locked(Context& context);
   void gather_slots(const CommandSpec& spec, Args args, LockSet* locks) const;
-  void add_destinations(int db, LockSet* locks) const;
+  void add_destinations(LockSet* locks) const;
+  // Locks the set, widened by what waiters may need.
+  void lock_for(Context& context, LockSet* locks);
+  // Serves whoever waited for what was written, and unlocks.
+  void finish(Context& context, const LockSet& locks);
   void serve_waiters(Context& context, const std::vector<SlotIndex>& slots);
+  bool serve_key(Context& context, Slot& slot, int db, const std::string& key);
+  [[nodiscard]] bool watched_key_expired(Context& exec);
   [[nodiscard]] bool make_room();
 
   Keyspace& keyspace_;

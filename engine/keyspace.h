@@ -84,22 +84,39 @@ class Keyspace {
   // Empties the client's database `db`, or all with -1. All slots are locked by the caller. With
   // `lazy` the memory is given back in slices afterwards, else before it returns.
   void flush(int db, bool lazy);
+  // Removes the keys of one physical database from one locked slot.
+  void flush_slot(Slot& slot, int physical_db);
 
-  // Puts an entry under a key that is not there. The slot is locked.
-  void insert(Slot& slot, uint32_t position, Entry* entry);
+  // Puts an entry under a key that is not there; returns its word. The slot is locked.
+  uint64_t* insert(Slot& slot, uint32_t position, Entry* entry);
   // Takes the entry at `word` out of its table and gives it to the reclaimer, which frees large
   // values in slices.
   void remove(Slot& slot, uint32_t position, uint64_t* word);
+  // The same, but the caller gets the entry.
+  [[nodiscard]] Entry* take(Slot& slot, uint32_t position, uint64_t* word);
   // Puts `fresh` in place of the entry at `word`, whose value is freed; same key, same database.
   void replace(Slot& slot, uint64_t* word, Entry* fresh);
-  // Keeps the counts when a word's kWordHasDeadline changes.
+  // Sets or clears a word's kWordHasDeadline and keeps the count.
   void set_deadline_flag(Slot& slot, uint64_t* word, bool has_deadline);
+  // Something in this slot expires at `at_ms`: it is swept soon after.
+  void note_deadline(const Slot& slot, int64_t at_ms) {
+    std::atomic<int64_t>& next = next_deadline_[static_cast<size_t>(&slot - slots_.get())];
+    if (at_ms < next.load(std::memory_order_relaxed)) next.store(at_ms, std::memory_order_relaxed);
+  }
+  // No deadline of the slot is earlier than this, in ms of Unix time. Read without the lock by sweeps.
+  [[nodiscard]] int64_t next_deadline(SlotIndex index) const {
+    return next_deadline_[index].load(std::memory_order_relaxed);
+  }
+  void set_next_deadline(SlotIndex index, int64_t at_ms) {
+    next_deadline_[index].store(at_ms, std::memory_order_relaxed);
+  }
 
   [[nodiscard]] Reclaimer& reclaimer() { return *reclaimer_; }
 
  private:
   uint64_t hash_seed_;
   std::unique_ptr<Slot[]> slots_;
+  std::unique_ptr<std::atomic<int64_t>[]> next_deadline_;
   std::array<std::atomic<int>, 16> db_map_;
   std::unique_ptr<Reclaimer> reclaimer_;
 };

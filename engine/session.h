@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 namespace dyno {
 
 struct CommandSpec;
+struct Waiter;
 using Args = std::span<const std::string_view>;
 
 // A key under WATCH. Writers of the key set `touched` under the slot's lock; the session reads it
@@ -54,10 +56,16 @@ struct Session {
   // Transactions.
   bool in_multi = false;
   bool multi_failed = false;  // A queued command was refused; EXEC will abort.
+  bool multi_needs_memory = false;  // Some queued command may need memory.
   std::vector<QueuedCommand> queue;
   size_t queue_bytes = 0;
   std::vector<WatchedKey> watched;
   std::shared_ptr<WatchState> watch;
+
+  // Set while a blocking command waits; the connection runs nothing else until it is served.
+  std::shared_ptr<Waiter> waiter;
+  // Passed on to waiters: how the thread that serves one reaches the connection.
+  std::function<void(const std::shared_ptr<Waiter>&)> wake;
 
   // Asked by a command; the connection acts on it after the reply.
   bool close_after_reply = false;

@@ -5,14 +5,14 @@
 
 namespace dyno {
 
-void TableSegment::place(uint64_t word) {
+uint64_t* TableSegment::place(uint64_t word) {
   uint32_t index = home(tag(word));
   for (;;) {
     uint64_t* at = group(index);
     if (!is_full(at)) {
       while (*at != 0) ++at;
       *at = word;
-      return;
+      return at;
     }
     index = next_group(index);
   }

@@ -24,8 +24,8 @@
 #pragma once
 
 #include <cstdint>
-#include <new>
 #include <cstring>
+#include <new>
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -63,8 +63,8 @@ class TableSegment {
   // Bit 8 * i + 7 is set for each word i of the group whose tag is `tag`.
   [[nodiscard]] static uint64_t match(const uint64_t* group, uint32_t tag);
 
-  // Puts a word where there is room; the caller has seen to room().
-  void place(uint64_t word);
+  // Puts a word where there is room, and says where; the caller has seen to room().
+  uint64_t* place(uint64_t word);
   // Removes the word at `at` and keeps every remaining node findable.
   void remove(uint64_t* at);
   void resize(uint32_t new_groups);
@@ -120,8 +120,8 @@ class Table {
     if (hits != 0) __builtin_prefetch(TableSegment::pointer(group[__builtin_ctzll(hits) >> 3]));
   }
 
-  // The caller knows that no node has this key.
-  void insert(uint32_t position, Node* added, uint64_t flags = 0) {
+  // The caller knows that no node has this key. Returns the node's word.
+  uint64_t* insert(uint32_t position, Node* added, uint64_t flags = 0) {
     TableSegment* segment = &segment_for(position);
     while (segment->count + 1 > segment->room()) {
       if (segment->groups >= TableSegment::kGroupsMax && segment->depth < kDepthMax) {
@@ -131,9 +131,10 @@ class Table {
         segment->grow();
       }
     }
-    segment->place(make_word(segment->tag_of(position), added, flags));
+    uint64_t* word = segment->place(make_word(segment->tag_of(position), added, flags));
     ++segment->count;
     if (is_directory()) ++root_.count;
+    return word;
   }
 
   // `word` is what find() returned for a node at `position`.

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/context.h"
+
+#include "engine/access_clock.h"
+#include "engine/blocking.h"
+#include "engine/reclaimer.h"
+#include "engine/stats.h"
+#include "engine/value.h"
+#include "protocol/check.h"
+
+namespace dyno {
+
+uint64_t Context::random() {
+  // SplitMix64 (Steele, Lea, Flood 2014), seeded once per thread.
+  static thread_local uint64_t state = element_seed() ^ reinterpret_cast<uintptr_t>(&state);
+  uint64_t z = (state += 0x9e3779b97f4a7c15ull);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+  return z ^ (z >> 31);
+}
+
+Key::Key(Context& context, std::string_view name, Use use) : Key(context, name, use, context.db) {}
+
+Key::Key(Context& context, std::string_view name, Use use, int db)
+    : context_(context),
+      name_(name),
+      db_(db),
+      position_(0),
+      slot_(context.keyspace.slot(context.hash(name).slot())) {
+  position_ = position_in_slot(context.hash(name).inner, db);
+  DYNO_CHECK(slot_.lock.is_locked());
+  locate(use);
+}
+
+void Key::find() { word_ = slot_.table.find(position_, {name_, db_}); }
+
+void Key::locate(Use use) {
+  find();
+  if (word_ != nullptr && entry()->has_deadline() && entry()->deadline() <= context_.now_ms)
+      [[unlikely]] {
+    record(EffectKind::kErase);
+    drop();
+    stats().expired_keys.add();
+  }
+  if (use != Use::kRead) return;
+  if (word_ == nullptr) {
+    stats().keyspace_misses.add();
+    return;
+  }
+  stats().keyspace_hits.add();
+  if (!context_.no_touch) touch_clock(entry(), context_.limits, context_.now_ms, context_.limits.policy_is_lfu() ? context_.random() : 0);
+}
+
+void Key::put(Entry* fresh) {
+  if (word_ != nullptr) {
+    inherit_clock(fresh, entry(), context_.limits, context_.now_ms);
+    context_.keyspace.replace(slot_, word_, fresh);
+  } else {
+    set_initial_clock(fresh, context_.limits, context_.now_ms);
+    word_ = context_.keyspace.insert(slot_, position_, fresh);
+  }
+}
+
+void Key::drop() {
+  context_.keyspace.remove(slot_, position_, word_);
+  word_ = nullptr;
+}
+
+Entry* Key::take() {
+  Entry* taken = context_.keyspace.take(slot_, position_, word_);
+  word_ = nullptr;
+  return taken;
+}
+
+void Key::erase() {
+  record(EffectKind::kErase);
+  drop();
+}
+
+void Key::set_deadline(int64_t at_ms) {
+  Entry* old = entry();
+  bool wanted = at_ms >= 0;
+  if (old->has_deadline() != wanted) {
+    Entry* fresh = Entry::with_deadline(old, wanted, value_ops(old).value_bytes(old));
+    moved(fresh);
+    stats().deadlines[static_cast<size_t>(db_)].add(wanted ? 1 : -1);
+  }
+  if (wanted) {
+    entry()->set_deadline(at_ms);
+    context_.keyspace.note_deadline(slot_, at_ms);
+    context_.keyspace.set_deadline_flag(slot_, word_, true);
+  } else if (entry()->type() != Type::kHash) {
+    // A hash keeps the flag, since fields of it may have deadlines; a sweep clears it if none has.
+    context_.keyspace.set_deadline_flag(slot_, word_, false);
+  }
+  record(EffectKind::kDeadline, {}, {}, at_ms);
+}
+
+void Key::changed() {
+  stats().changes.add();
+  if (slot_.side != nullptr) [[unlikely]] {
+    slot_.side->touch(db_, name_);
+    slot_.side->changed(db_, name_);
+  }
+}
+
+}  // namespace dyno

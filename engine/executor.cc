@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/executor.h"
+
+#include <algorithm>
+
+#include "engine/blocking.h"
+#include "engine/stats.h"
+#include "protocol/check.h"
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#else
+#include <chrono>
+#endif
+
+namespace dyno {
+namespace {
+
+uint64_t cycles() {
+#if defined(__x86_64__)
+  return __rdtsc();
+#else
+  return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+#endif
+}
+
+// Bytes of a client's words that an error repeats.
+constexpr size_t kEchoBytesMax = 128;
+
+std::string unknown_command(Args args) {
+  std::string text = "ERR unknown command '" + std::string(args[0].substr(0, kEchoBytesMax)) +
+                     "', with args beginning with: ";
+  size_t start = text.size();
+  for (size_t i = 1; i < args.size() && text.size() - start < kEchoBytesMax; ++i) {
+    size_t left = kEchoBytesMax - (text.size() - start);
+    text += "'" + std::string(args[i].substr(0, left)) + "' ";
+  }
+  return text;
+}
+
+std::string lower_full_name(const CommandSpec& spec) { return to_lower(spec.name); }
+
+}  // namespace
+
+// The slots that a command locks: a few in place, all of them as a mark.
+struct Executor::LockSet {
+  std::vector<SlotIndex> slots;  // Ascending, without duplicates, once sealed.
+  bool all = false;
+
+  void add(SlotIndex slot) { slots.push_back(slot); }
+  void seal() {
+    std::sort(slots.begin(), slots.end());
+    slots.erase(std::unique(slots.begin(), slots.end()), slots.end());
+  }
+  void lock(Keyspace& keyspace) const {
+    if (all) return keyspace.lock_all();
+    for (SlotIndex slot : slots) keyspace.slot(slot).lock.lock();
+  }
+  void unlock(Keyspace& keyspace) const {
+    if (all) return keyspace.unlock_all();
+    for (SlotIndex slot : slots) keyspace.slot(slot).lock.unlock();
+  }
+};
+
+Executor::Executor(Keyspace& keyspace, const CommandTable& commands, const Limits& limits)
+    : keyspace_(keyspace), commands_(commands), limits_(limits) {}
+
+bool Executor::make_room() { return make_room_ == nullptr || make_room_(make_room_argument_); }
+
+bool Executor::refuse(Session& session, const CommandSpec* spec, Args args, Reply& reply) {
+  if (spec == nullptr) {
+    reply.error(unknown_command(args));
+  } else if (spec->body == nullptr && args.size() >= 2) {
+    reply.error("ERR unknown subcommand '" + std::string(args[1].substr(0, kEchoBytesMax)) + "'. Try " +
+                std::string(spec->name) + " HELP.");
+  } else if ((spec->arity > 0 && static_cast<int>(args.size()) != spec->arity) ||
+             static_cast<int>(args.size()) < -spec->arity) {
+    reply.error("ERR wrong number of arguments for '" + lower_full_name(*spec) + "' command");
+  } else if (!session.authenticated && !(spec->flags & kNoAuth)) {
+    reply.error("NOAUTH Authentication required.");
+  } else if (session.in_multi && (spec->flags & kNoMulti)) {
+    reply.error("ERR Command not allowed inside a transaction");
+  } else if (limits_.maxmemory_bytes > 0 && !(spec->flags & kControlsMulti && spec->name != "EXEC") &&
+             !make_room() && ((spec->flags & kDenyOom) || (spec->name == "EXEC" && session.multi_needs_memory))) {
+    reply.error(errors::kOutOfMemory);
+  } else {
+    return false;
+  }
+  if (spec != nullptr && observer_ != nullptr) observer_->on_rejected(*spec);
+  return true;
+}
+
+void Executor::run(Session& session, Args args, Reply& reply, int64_t now_ms) {
+  const CommandSpec* spec = commands_.find(args);
+  stats().commands.add();
+  session.last_command = spec;
+  if (refuse(session, spec, args, reply)) [[unlikely]] {
+    stats().errors.add();
+    if (session.in_multi && (spec == nullptr || !(spec->flags & kControlsMulti))) {
+      session.multi_failed = true;
+    }
+    if (session.in_multi && spec != nullptr && spec->name == "EXEC") end_multi(session);
+    return;
+  }
+  if (session.in_multi && !(spec->flags & kControlsMulti)) [[unlikely]] {
+    queue(session, *spec, args, reply);
+    return;
+  }
+  Context context{*this, keyspace_, limits_, session, reply};
+  context.spec = spec;
+  context.args = args;
+  context.now_ms = now_ms;
+  context.effects = recorder_;
+  context.no_touch = session.no_touch;
+  call(context);
+}
+
+void Executor::queue(Session& session, const CommandSpec& spec, Args args, Reply& reply) {
+  QueuedCommand queued;
+  queued.spec = &spec;
+  queued.storage.assign(args.begin(), args.end());
+  queued.args.assign(queued.storage.begin(), queued.storage.end());
+  queued.bytes = sizeof(QueuedCommand);
+  for (const std::string& arg : queued.storage) queued.bytes += sizeof(std::string) + arg.size();
+  session.queue_bytes += queued.bytes;
+  session.multi_needs_memory |= (spec.flags & kDenyOom) != 0;
+  session.queue.push_back(std::move(queued));
+  reply.simple("QUEUED");
+}
+
+void Executor::end_multi(Session& session) {
+  session.in_multi = false;
+  session.multi_failed = false;
+  session.multi_needs_memory = false;
+  session.queue.clear();
+  session.queue.shrink_to_fit();
+  session.queue_bytes = 0;
+  unwatch(session);
+}
+
+void Executor::call(Context& context) {
+  const CommandSpec& spec = *context.spec;
+  if (monitored_.load(std::memory_order_relaxed) && observer_ != nullptr && !(spec.flags & kNoMonitor)) {
+    observer_->on_command(context.session, spec, context.args);
+  }
+  uint64_t started = cycles();
+  context.db = keyspace_.physical_db(context.session.db);
+  bool one_key = spec.find_keys == nullptr && spec.keys.first == 1 && spec.keys.last == 1 &&
+                 !(spec.flags & (kLocksAll | kLocksItself));
+  if (one_key) [[likely]] {
+    context.hashed_key = context.args[1];
+    context.hashed = keyspace_.hash(context.hashed_key);
+    Slot& slot = keyspace_.slot(context.hashed.slot());
+    slot.lock.lock();
+    if (slot.side == nullptr && context.db == keyspace_.physical_db(context.session.db)) [[likely]] {
+      spec.body(context);
+      slot.lock.unlock();
+    } else {
+      slot.lock.unlock();
+      run_locked(context);
+    }
+  } else if (spec.keys.first == 0 && spec.find_keys == nullptr && !(spec.flags & kLocksAll)) {
+    spec.body(context);
+  } else {
+    run_locked(context);
+  }
+  if (context.failed) stats().errors.add();
+  if (observer_ != nullptr) {
+    observer_->on_done(context.session, spec, context.args, cycles() - started, context.failed);
+  }
+}
+
+void Executor::gather_slots(const CommandSpec& spec, Args args, LockSet* locks) const {
+  if (spec.flags & kLocksAll) locks->all = true;
+  if (locks->all || (spec.flags & kLocksItself)) return;
+  std::vector<int> indexes;
+  // Arguments that do not tell their keys get an error from the body; until then nothing is safe to
+  // touch but under all locks.
+  if (!CommandTable::key_indexes(spec, args, &indexes)) locks->all = true;
+  for (int index : indexes) {
+    locks->add(keyspace_.hash(args[static_cast<size_t>(index)]).slot());
+  }
+}
+
+// Serving a waiter may need slots that the command itself does not: those where BLMOVE and its kin
+// put what they take, and so on from there.
+void Executor::add_destinations(LockSet* locks) const {
+  for (size_t i = 0; i < locks->slots.size(); ++i) {
+    const Slot& slot = keyspace_.slot(locks->slots[i]);
+    if (!slot.lock.is_locked() || slot.side == nullptr) continue;
+    std::vector<std::string> names;
+    slot.side->add_destinations(&names);
+    for (const std::string& name : names) {
+      SlotIndex index = keyspace_.hash(name).slot();
+      if (std::find(locks->slots.begin(), locks->slots.end(), index) == locks->slots.end()) {
+        locks->add(index);
+      }
+    }
+  }
+}
+
+void Executor::run_locked(Context& context) {
+  LockSet locks;
+  gather_slots(*context.spec, context.args, &locks);
+  locks.seal();
+  lock_for(context, &locks);
+  context.spec->body(context);
+  finish(context, locks);
+}
+
+void Executor::lock_for(Context& context, LockSet* locks) {
+  for (;;) {
+    locks->lock(keyspace_);
+    int db = keyspace_.physical_db(context.session.db);
+    size_t wanted = locks->slots.size();
+    if (!locks->all) add_destinations(locks);
+    if (locks->slots.size() == wanted) {
+      context.db = db;
+      context.holds_all = locks->all;
+      return;
+    }
+    // More slots are needed: unlock, and take all of them in order.
+    LockSet held{{locks->slots.begin(), locks->slots.begin() + static_cast<long>(wanted)}, false};
+    held.unlock(keyspace_);
+    locks->seal();
+  }
+}
+
+void Executor::finish(Context& context, const LockSet& locks) {
+  if (locks.all) {
+    std::vector<SlotIndex> changed;
+    for (uint32_t i = 0; i < kSlotCount; ++i) {
+      if (keyspace_.slot(static_cast<SlotIndex>(i)).side != nullptr) {
+        changed.push_back(static_cast<SlotIndex>(i));
+      }
+    }
+    serve_waiters(context, changed);
+  } else {
+    serve_waiters(context, locks.slots);
+  }
+  locks.unlock(keyspace_);
+}
+
+void Executor::serve_waiters(Context& context, const std::vector<SlotIndex>& slots) {
+  // A served BLMOVE may make another key ready, so go round until nothing changes.
+  for (bool served = true; served;) {
+    served = false;
+    for (SlotIndex index : slots) {
+      Slot& slot = keyspace_.slot(index);
+      if (slot.side == nullptr) continue;
+      if (slot.side->has_changed()) {
+        for (const auto& [db, key] : slot.side->take_changed()) {
+          served |= serve_key(context, slot, db, key);
+        }
+      }
+      if (slot.side->empty()) slot.side.reset();
+    }
+  }
+}
+
+bool Executor::serve_key(Context& context, Slot& slot, int db, const std::string& key) {
+  bool served = false;
+  auto* queue = slot.side->waiters(db, key);
+  if (queue == nullptr) return false;
+  for (auto at = queue->begin(); at != queue->end();) {
+    std::shared_ptr<Waiter> waiter = *at;
+    if (waiter->state.load() != Waiter::kWaiting) {
+      at = queue->erase(at);
+      continue;
+    }
+    Session session;
+    session.protocol = waiter->protocol;
+    Reply reply(&waiter->reply, waiter->protocol);
+    Context serving{*this, keyspace_, limits_, session, reply};
+    serving.spec = waiter->spec;
+    serving.args = waiter->args;
+    serving.now_ms = context.now_ms;
+    serving.db = db;
+    serving.effects = recorder_;
+    if (!Key(serving, key, Key::Use::kPeek).is(waiter->type)) {
+      ++at;
+      continue;
+    }
+    if (!waiter->claim()) continue;
+    at = queue->erase(at);
+    waiter->serve(serving, key);
+    waiter->state.store(Waiter::kServed);
+    waiter->wake(waiter);
+    served = true;
+  }
+  slot.side->tidy(db, key);
+  return served;
+}
+
+void Executor::run_queue(Context& exec) {
+  Session& session = exec.session;
+  LockSet locks;
+  int db_at_start = session.db;
+  for (const QueuedCommand& queued : session.queue) {
+    gather_slots(*queued.spec, queued.args, &locks);
+    if (queued.spec->flags & kLocksItself) locks.all = true;
+  }
+  for (const WatchedKey& watched : session.watched) locks.add(keyspace_.hash(watched.key).slot());
+  locks.seal();
+  lock_for(exec, &locks);
+  bool aborted = session.watch != nullptr && session.watch->touched.load();
+  aborted |= watched_key_expired(exec);
+  if (aborted) {
+    exec.reply.null_array();
+  } else {
+    exec.reply.array(session.queue.size());
+    for (const QueuedCommand& queued : session.queue) {
+      Context context{*this, keyspace_, limits_, session, exec.reply};
+      context.spec = queued.spec;
+      context.args = queued.args;
+      context.now_ms = exec.now_ms;
+      context.db = keyspace_.physical_db(session.db);
+      context.effects = recorder_;
+      context.in_exec = true;
+      context.holds_all = locks.all;
+      context.no_touch = session.no_touch;
+      exec.reply.set_version(session.protocol);
+      uint64_t started = cycles();
+      queued.spec->body(context);
+      if (context.failed) stats().errors.add();
+      if (observer_ != nullptr) {
+        if (monitored_.load(std::memory_order_relaxed) && !(queued.spec->flags & kNoMonitor)) {
+          observer_->on_command(session, *queued.spec, queued.args);
+        }
+        observer_->on_done(session, *queued.spec, queued.args, cycles() - started, context.failed);
+      }
+    }
+  }
+  static_cast<void>(db_at_start);
+  finish(exec, locks);
+}
+
+bool Executor::watched_key_expired(Context& exec) {
+  for (const WatchedKey& watched : exec.session.watched) {
+    if (watched.expired_at_watch) continue;
+    Slot& slot = keyspace_.slot(keyspace_.hash(watched.key).slot());
+    uint32_t position = position_in_slot(keyspace_.hash(watched.key).inner, watched.db);
+    uint64_t* word = slot.table.find(position, {watched.key, watched.db});
+    if (word == nullptr) continue;
+    Entry* entry = EntryTable::node(*word);
+    if (entry->has_deadline() && entry->deadline() <= exec.now_ms) return true;
+  }
+  return false;
+}
+
+void Executor::watch(Context& context, std::string_view name) {
+  Session& session = context.session;
+  if (session.watch == nullptr) session.watch = std::make_shared<WatchState>();
+  for (const WatchedKey& watched : session.watched) {
+    if (watched.db == context.db && watched.key == name) return;
+  }
+  Slot& slot = keyspace_.slot(context.hash(name).slot());
+  if (slot.side == nullptr) slot.side.reset(new SlotSide);
+  slot.side->watch(context.db, name, session.watch);
+  session.watched.push_back({context.db, std::string(name), false});
+}
+
+void Executor::unwatch(Session& session) {
+  for (const WatchedKey& watched : session.watched) {
+    Slot& slot = keyspace_.slot(keyspace_.hash(watched.key).slot());
+    slot.lock.lock();
+    if (slot.side != nullptr) {
+      slot.side->unwatch(watched.db, watched.key, session.watch.get());
+      if (slot.side->empty()) slot.side.reset();
+    }
+    slot.lock.unlock();
+  }
+  session.watched.clear();
+  session.watch.reset();
+}
+
+void Executor::leave_queues(const Waiter& waiter) {
+  for (const std::string& key : waiter.keys) {
+    Slot& slot = keyspace_.slot(keyspace_.hash(key).slot());
+    slot.lock.lock();
+    if (slot.side != nullptr) {
+      slot.side->leave(&waiter, key);
+      if (slot.side->empty()) slot.side.reset();
+    }
+    slot.lock.unlock();
+  }
+}
+
+void Executor::end(Session& session) { end_multi(session); }
+
+bool Executor::prefetch_slot(const Session& session, Args args, Prefetch* prefetch) const {
+  if (args.size() < 2) return false;
+  KeyHash hash = keyspace_.hash(args[1]);
+  prefetch->slot = &keyspace_.slot(hash.slot());
+  prefetch->position = position_in_slot(hash.inner, keyspace_.physical_db(session.db));
+  __builtin_prefetch(prefetch->slot);
+  return true;
+}
+
+}  // namespace dyno
