@@ -105,17 +105,19 @@ void append_int64(std::string& out, int64_t value) {
 }
 
 std::string format_double(double value) {
+  if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
   if (value == 0) return std::signbit(value) ? "-0" : "0";
   std::string out;
   constexpr double kWholeMax = 4611686018427387904.0;  // 2^62: as an int64 it prints exactly.
-  if (std::fabs(value) < kWholeMax && value == std::trunc(value)) {
+  if (std::fabs(value) <= kWholeMax && value == std::trunc(value)) {
     append_int64(out, static_cast<int64_t>(value));
     return out;
   }
   char text[40];
   auto end = std::to_chars(text, text + sizeof(text), std::fabs(value), std::chars_format::scientific).ptr;
   std::string_view shortest(text, static_cast<size_t>(end - text));
+  *end = '\0';
   size_t e = shortest.find('e');
   std::string digits(1, shortest[0]);
   if (e > 2) digits.append(shortest.substr(2, e - 2));
