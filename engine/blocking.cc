@@ -6,6 +6,7 @@
 
 #include "engine/context.h"
 #include "engine/executor.h"
+#include "protocol/number.h"
 
 namespace dyno {
 

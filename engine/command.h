@@ -77,11 +77,11 @@ struct CommandSpec {
 };
 
 // Key finder for "numkeys key [key ...]" with the count at argument `At`.
+bool keys_counted(Args args, int at, std::vector<int>* indexes);
 template <int At>
 bool keys_counted_at(Args args, std::vector<int>* indexes) {
   return keys_counted(args, At, indexes);
 }
-bool keys_counted(Args args, int at, std::vector<int>* indexes);
 // The same with a destination key at argument 1, as ZUNIONSTORE has it.
 bool keys_counted_with_destination(Args args, std::vector<int>* indexes);
 

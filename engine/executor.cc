@@ -6,6 +6,7 @@
 #include "engine/blocking.h"
 #include "engine/stats.h"
 #include "protocol/check.h"
+#include "protocol/number.h"
 #if defined(__x86_64__)
 #include <x86intrin.h>
 #else

@@ -72,8 +72,8 @@ class Executor {
   // MONITOR has listeners.
   void set_monitored(bool monitored) { monitored_.store(monitored, std::memory_order_relaxed); }
   // Over maxmemory: asked before commands that may need memory; false when nothing can be evicted.
-  void set_make_room(bool (*make_room)(void*), void* argument) {
-    make_room_ = make_room;
+  void set_make_room(bool (*evict)(void*), void* argument) {
+    make_room_ = evict;
     make_room_argument_ = argument;
   }
 
