@@ -19,7 +19,8 @@ Entry* Entry::make(Type type, Encoding encoding, int db, std::string_view key, b
   Entry* entry = new (memory::allocate(bytes)) Entry;
   entry->meta_ = static_cast<uint32_t>(type) | (static_cast<uint32_t>(encoding) << 3) |
                  (static_cast<uint32_t>(has_deadline) << 6) | (static_cast<uint32_t>(db) << 8);
-  std::memcpy(write_varint(entry->bytes(), key.size()), key.data(), key.size());
+  uint8_t* at = write_varint(entry->bytes(), key.size());
+  if (!key.empty()) std::memcpy(at, key.data(), key.size());
   return entry;
 }
 

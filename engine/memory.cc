@@ -13,9 +13,16 @@
 
 #include "protocol/check.h"
 
+// Sanitizers follow objects of the process allocator only. Compilers tell of them in two ways.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define DYNO_SPANS 0
+#endif
+#endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define DYNO_SPANS 0
-#else
+#endif
+#if !defined(DYNO_SPANS)
 #define DYNO_SPANS 1
 #endif
 
@@ -123,9 +130,11 @@ uint8_t* span_classes = nullptr;
 Span* take_span(size_t index) {
   Range& r = range();
   std::lock_guard lock(r.mutex);
-  range_begin = r.begin;
-  range_bytes = r.span_count * kSpanBytes;
-  span_classes = r.class_of_span;
+  if (range_bytes == 0) {
+    range_begin = r.begin;
+    span_classes = r.class_of_span;
+    range_bytes = r.span_count * kSpanBytes;
+  }
   char* at;
   if (!r.spare.empty()) {
     at = r.spare.back();
@@ -352,7 +361,6 @@ void release(void* object) {
 
 size_t usable_bytes(const void* object) {
   if (in_range(object)) return class_bytes(class_of(object));
-  return ::malloc_usable_size(const_cast<void*>(object));
   return ::malloc_usable_size(const_cast<void*>(object));
 }
 

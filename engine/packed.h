@@ -65,12 +65,12 @@ class Encoded {
   [[nodiscard]] size_t size() const { return head_size_ + text_.size(); }
   uint8_t* write(uint8_t* at) const {
     std::memcpy(at, head_, head_size_);
-    std::memcpy(at + head_size_, text_.data(), text_.size());
+    if (!text_.empty()) std::memcpy(at + head_size_, text_.data(), text_.size());
     return at + size();
   }
   [[nodiscard]] bool equals(const uint8_t* at) const {
     return std::memcmp(at, head_, head_size_) == 0 &&
-           std::memcmp(at + head_size_, text_.data(), text_.size()) == 0;
+           (text_.empty() || std::memcmp(at + head_size_, text_.data(), text_.size()) == 0);
   }
 
  private:

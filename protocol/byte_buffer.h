@@ -39,6 +39,7 @@ class ByteBuffer {
   void commit(size_t size) { end_ += size; }
 
   void append(const void* bytes, size_t size) {
+    if (size == 0) return;  // An empty view may point nowhere.
     std::memcpy(reserve(size), bytes, size);
     end_ += size;
   }
@@ -50,6 +51,7 @@ class ByteBuffer {
 
   // Inserts at `offset` from the front, moving what follows.
   void insert(size_t offset, std::string_view bytes) {
+    if (bytes.empty()) return;
     reserve(bytes.size());
     char* at = data() + offset;
     std::memmove(at + bytes.size(), at, size() - offset);

@@ -63,7 +63,7 @@ void Reply::integer(int64_t value) {
 void Reply::bulk(std::string_view bytes) {
   char* out = out_->reserve(kHeaderBytesMax + bytes.size() + 2);
   size_t size = write_header(out, '$', bytes.size());
-  std::memcpy(out + size, bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(out + size, bytes.data(), bytes.size());
   size += bytes.size();
   out[size++] = '\r';
   out[size++] = '\n';

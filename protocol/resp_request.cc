@@ -94,7 +94,8 @@ bool split_words(std::string_view line, std::vector<std::string>* words) {
   size_t at = 0;
   for (;;) {
     while (at < line.size() && is_space(line[at])) ++at;
-    if (at == line.size()) return true;
+    // A NUL ends an inline line, as it ends a C string.
+    if (at == line.size() || line[at] == '\0') return true;
     std::string word;
     while (at < line.size() && !is_space(line[at])) {
       char c = line[at++];
@@ -106,7 +107,6 @@ bool split_words(std::string_view line, std::vector<std::string>* words) {
         if (!read_single_quoted(line, at, &word)) return false;
         break;
       }
-      // A NUL ends an inline line, as it ends a C string.
       if (c == '\0') {
         at = line.size();
         break;
