@@ -46,6 +46,13 @@ constexpr std::array<UnitName, 7> kDurationUnits = {{
     {"d", 86400LL * 1000 * 1000},
 }};
 
+std::optional<int64_t> find_factor(std::span<const UnitName> units, std::string_view suffix) {
+  for (const UnitName& unit : units) {
+    if (unit.suffix == suffix) return unit.factor;
+  }
+  return std::nullopt;
+}
+
 int64_t unit_microseconds(ConfigUnit unit) {
   switch (unit) {
     case ConfigUnit::kMilliseconds:
@@ -136,10 +143,8 @@ ParsedConfigValue parse_bytes(const ConfigShape& shape, std::string_view text) {
     if (*number <= 100) return {{-*number, {}}, std::nullopt};
     return refuse(shape, "percentage argument must be less or equal to 100");
   }
-  const auto* unit = std::find_if(kByteUnits.begin(), kByteUnits.end(),
-                                  [&](const UnitName& u) { return u.suffix == suffix; });
-  if (unit == kByteUnits.end()) return refuse(shape, what);
-  if (__builtin_mul_overflow(*number, unit->factor, &*number)) return refuse(shape, what);
+  const std::optional<int64_t> factor = find_factor(kByteUnits, suffix);
+  if (!factor || __builtin_mul_overflow(*number, *factor, &*number)) return refuse(shape, what);
   return in_range(shape, *number);
 }
 
@@ -149,10 +154,8 @@ ParsedConfigValue parse_duration(const ConfigShape& shape, std::string_view text
   std::optional<int64_t> number = parse_digits(digits);
   if (!number) return refuse(shape, what);
   if (suffix.empty()) return in_range(shape, *number);
-  const auto* unit = std::find_if(kDurationUnits.begin(), kDurationUnits.end(),
-                                  [&](const UnitName& u) { return u.suffix == suffix; });
-  if (unit == kDurationUnits.end()) return refuse(shape, what);
-  if (__builtin_mul_overflow(*number, unit->factor, &*number)) return refuse(shape, what);
+  const std::optional<int64_t> factor = find_factor(kDurationUnits, suffix);
+  if (!factor || __builtin_mul_overflow(*number, *factor, &*number)) return refuse(shape, what);
   const int64_t row_unit = unit_microseconds(shape.unit);
   if (*number % row_unit != 0) return refuse(shape, what);
   return in_range(shape, *number / row_unit);
