@@ -117,11 +117,11 @@ std::string format_double(double value) {
   char text[40];
   auto end = std::to_chars(text, text + sizeof(text), std::fabs(value), std::chars_format::scientific).ptr;
   std::string_view shortest(text, static_cast<size_t>(end - text));
-  *end = '\0';
   size_t e = shortest.find('e');
   std::string digits(1, shortest[0]);
   if (e > 2) digits.append(shortest.substr(2, e - 2));
-  int exponent = std::atoi(text + e + 1);
+  int exponent = 0;
+  std::from_chars(text + e + (text[e + 1] == '+' ? 2 : 1), end, exponent);
   if (value < 0) out.push_back('-');
   place_decimal_point(out, digits, exponent);
   return out;
