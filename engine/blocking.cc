@@ -29,15 +29,32 @@ void SlotSide::unwatch(int db, std::string_view key, const WatchState* watcher) 
 
 void SlotSide::touch(int db, std::string_view key) {
   if (watchers_.empty()) return;
-  if (db < 0) {
-    for (auto& [_, watchers] : watchers_) {
-      for (auto& watcher : watchers) watcher->touched.store(true);
-    }
-    return;
-  }
   auto found = watchers_.find(name(db, key));
   if (found == watchers_.end()) return;
   for (auto& watcher : found->second) watcher->touched.store(true);
+}
+
+void SlotSide::touch_if(const std::function<bool(int, std::string_view)>& exists) {
+  for (auto& [full, watchers] : watchers_) {
+    if (!exists(full[0], std::string_view(full).substr(1))) continue;
+    for (auto& watcher : watchers) watcher->touched.store(true);
+  }
+}
+
+void SlotSide::swap_dbs(int a, int b, std::vector<Waiter*>* waiters) {
+  touch_if([&](int db, std::string_view) { return db == a || db == b; });
+  decltype(queues_) swapped;
+  for (auto& [full, queue] : queues_) {
+    int db = full[0];
+    std::string_view key = std::string_view(full).substr(1);
+    if (db == a || db == b) {
+      db = db == a ? b : a;
+      for (const auto& waiter : queue) waiters->push_back(waiter.get());
+      changed_.emplace_back(db, key);
+    }
+    swapped[name(db, key)] = std::move(queue);
+  }
+  queues_ = std::move(swapped);
 }
 
 void SlotSide::wait(const std::shared_ptr<Waiter>& waiter, std::string_view key) {

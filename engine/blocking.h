@@ -29,8 +29,8 @@ namespace dyno {
 
 struct Context;
 
-// One blocked command. Immutable once it is queued, but for `state` and the reply, which belongs to
-// whoever has claimed it.
+// One blocked command. Immutable once it is queued, but for `db` when databases are swapped, under the
+// locks of all slots, and `state` and the reply, which belongs to whoever has claimed it.
 struct Waiter {
   enum State : int { kWaiting, kClaimed, kServed };
 
@@ -69,8 +69,14 @@ class SlotSide {
 
   void watch(int db, std::string_view key, std::shared_ptr<WatchState> watcher);
   void unwatch(int db, std::string_view key, const WatchState* watcher);
-  // Marks the watchers of a key; with db = -1 of every key.
+  // Marks the watchers of a key.
   void touch(int db, std::string_view key);
+  // Marks the watchers of the keys for which exists(db, key) says true.
+  void touch_if(const std::function<bool(int db, std::string_view key)>& exists);
+  // Two physical databases change places: marks all that watch in one of them, moves the queues, adds
+  // those who wait in them to `waiters`, and notes their keys as changed. All slots are locked; the
+  // caller changes each waiter's own `db`.
+  void swap_dbs(int a, int b, std::vector<Waiter*>* waiters);
 
   void wait(const std::shared_ptr<Waiter>& waiter, std::string_view key);
   void leave(const Waiter* waiter, std::string_view key);

@@ -41,6 +41,7 @@ void Key::locate(Use use) {
     record(EffectKind::kErase);
     drop();
     stats().expired_keys.add();
+    if (slot_.side != nullptr) slot_.side->touch(db_, name_);
   }
   if (use != Use::kRead) return;
   if (word_ == nullptr) {

@@ -38,7 +38,9 @@ std::string unknown_command(Args args) {
   return text;
 }
 
-std::string lower_full_name(const CommandSpec& spec) { return to_lower(spec.name); }
+std::string lower_full_name(const CommandSpec& spec) {
+  return to_lower(spec.name);
+}
 
 }  // namespace
 
@@ -65,29 +67,46 @@ struct Executor::LockSet {
 Executor::Executor(Keyspace& keyspace, const CommandTable& commands, const Limits& limits)
     : keyspace_(keyspace), commands_(commands), limits_(limits) {}
 
-bool Executor::make_room() { return make_room_ == nullptr || make_room_(make_room_argument_); }
+bool Executor::make_room() {
+  return make_room_ == nullptr || make_room_(make_room_argument_);
+}
 
 bool Executor::refuse(Session& session, const CommandSpec* spec, Args args, Reply& reply) {
+  std::string text;
   if (spec == nullptr) {
-    reply.error(unknown_command(args));
+    text = unknown_command(args);
   } else if (spec->body == nullptr && args.size() >= 2) {
-    reply.error("ERR unknown subcommand '" + std::string(args[1].substr(0, kEchoBytesMax)) + "'. Try " +
-                std::string(spec->name) + " HELP.");
+    text = "ERR unknown subcommand '" + std::string(args[1].substr(0, kEchoBytesMax)) + "'. Try " +
+           std::string(spec->name) + " HELP.";
   } else if ((spec->arity > 0 && static_cast<int>(args.size()) != spec->arity) ||
              static_cast<int>(args.size()) < -spec->arity) {
-    reply.error("ERR wrong number of arguments for '" + lower_full_name(*spec) + "' command");
+    text = "ERR wrong number of arguments for '" + lower_full_name(*spec) + "' command";
   } else if (!session.authenticated && !(spec->flags & kNoAuth)) {
-    reply.error("NOAUTH Authentication required.");
+    text = "NOAUTH Authentication required.";
   } else if (session.in_multi && (spec->flags & kNoMulti)) {
-    reply.error("ERR Command not allowed inside a transaction");
-  } else if (limits_.maxmemory_bytes > 0 && !(spec->flags & kControlsMulti && spec->name != "EXEC") &&
-             !make_room() && ((spec->flags & kDenyOom) || (spec->name == "EXEC" && session.multi_needs_memory))) {
-    reply.error(errors::kOutOfMemory);
+    text = "ERR Command not allowed inside a transaction";
+  } else if (limits_.maxmemory_bytes > 0 && lacks_memory(session, *spec)) {
+    text = errors::kOutOfMemory;
   } else {
     return false;
   }
+  if (spec != nullptr && spec->name == "EXEC") {
+    constexpr std::string_view kGeneric = "ERR ";
+    std::string_view reason = text;
+    if (reason.starts_with(kGeneric)) reason.remove_prefix(kGeneric.size());
+    text = "EXECABORT Transaction discarded because of: " + std::string(reason);
+  }
+  reply.error(text);
   if (spec != nullptr && observer_ != nullptr) observer_->on_rejected(*spec);
   return true;
+}
+
+// Eviction runs before every command; what it could not make room for is refused where it would
+// need memory, which queuing in MULTI does too.
+bool Executor::lacks_memory(const Session& session, const CommandSpec& spec) {
+  if (make_room()) return false;
+  if (spec.name == "EXEC") return session.multi_needs_memory;
+  return (spec.flags & kDenyOom) || (session.in_multi && !(spec.flags & kControlsMulti));
 }
 
 void Executor::run(Session& session, Args args, Reply& reply, int64_t now_ms) {
@@ -99,7 +118,7 @@ void Executor::run(Session& session, Args args, Reply& reply, int64_t now_ms) {
     if (session.in_multi && (spec == nullptr || !(spec->flags & kControlsMulti))) {
       session.multi_failed = true;
     }
-    if (session.in_multi && spec != nullptr && spec->name == "EXEC") end_multi(session);
+    if (spec != nullptr && spec->name == "EXEC") end_multi(session);
     return;
   }
   if (session.in_multi && !(spec->flags & kControlsMulti)) [[unlikely]] {
@@ -140,7 +159,8 @@ void Executor::end_multi(Session& session) {
 
 void Executor::call(Context& context) {
   const CommandSpec& spec = *context.spec;
-  if (monitored_.load(std::memory_order_relaxed) && observer_ != nullptr && !(spec.flags & kNoMonitor)) {
+  if (monitored_.load(std::memory_order_relaxed) && observer_ != nullptr &&
+      !(spec.flags & kNoMonitor)) {
     observer_->on_command(context.session, spec, context.args);
   }
   uint64_t started = cycles();
@@ -152,7 +172,8 @@ void Executor::call(Context& context) {
     context.hashed = keyspace_.hash(context.hashed_key);
     Slot& slot = keyspace_.slot(context.hashed.slot());
     slot.lock.lock();
-    if (slot.side == nullptr && context.db == keyspace_.physical_db(context.session.db)) [[likely]] {
+    if (slot.side == nullptr && context.db == keyspace_.physical_db(context.session.db))
+        [[likely]] {
       spec.body(context);
       slot.lock.unlock();
     } else {
@@ -386,7 +407,9 @@ void Executor::leave_queues(const Waiter& waiter) {
   }
 }
 
-void Executor::end(Session& session) { end_multi(session); }
+void Executor::end(Session& session) {
+  end_multi(session);
+}
 
 bool Executor::prefetch_slot(const Session& session, Args args, Prefetch* prefetch) const {
   if (args.size() < 2) return false;

@@ -99,6 +99,7 @@ class Executor {
   bool serve_key(Context& context, Slot& slot, int db, const std::string& key);
   [[nodiscard]] bool watched_key_expired(Context& exec);
   [[nodiscard]] bool make_room();
+  [[nodiscard]] bool lacks_memory(const Session& session, const CommandSpec& spec);
 
   Keyspace& keyspace_;
   const CommandTable& commands_;

@@ -105,7 +105,12 @@ void Keyspace::flush(int db, bool lazy) {
     auto tables = std::make_unique<EntryTable[]>(kSlotCount);
     for (uint32_t i = 0; i < kSlotCount; ++i) {
       Slot& slot = slots_[i];
-      if (slot.side != nullptr) slot.side->touch(-1, {});
+      if (slot.side != nullptr) {
+        slot.side->touch_if([&](int watched_db, std::string_view key) {
+          uint32_t position = position_in_slot(hash(key).inner, watched_db);
+          return slot.table.find(position, {key, watched_db}) != nullptr;
+        });
+      }
       entries += slot.table.size();
       tables[i].steal(slot.table);
       slot.deadline_count = 0;
