@@ -131,5 +131,6 @@ extern const std::span<const CommandSpec> kScanCommands;
 extern const std::span<const CommandSpec> kSortCommands;
 extern const std::span<const CommandSpec> kDumpCommands;
 extern const std::span<const CommandSpec> kTransactionCommands;
+extern const std::span<const CommandSpec> kLcsCommands;
 
 }  // namespace dyno
