@@ -291,7 +291,7 @@ size_t batch_count(size_t index) {
   return std::clamp<size_t>(8192 / class_bytes(index), 4, 64);
 }
 
-[[gnu::noinline]] void* refill(ThreadCache& own, size_t index) {
+[[maybe_unused, gnu::noinline]] void* refill(ThreadCache& own, size_t index) {
   ThreadCache::List& list = own.lists[index];
   list.count += static_cast<uint32_t>(size_class(index).take(index, batch_count(index), &list.head));
   FreeObject* object = list.head;
