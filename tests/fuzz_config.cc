@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Fuzz target of the configuration: any bytes as a file, then as pairs of CONFIG SET. A file that is
-// accepted must survive CONFIG REWRITE's edit, and every value that CONFIG GET prints must be taken
-// by CONFIG SET and print the same.
+// Fuzz target of the configuration: any bytes as a file, then as pairs of CONFIG SET. A file that
+// is accepted must survive CONFIG REWRITE's edit, and every value that CONFIG GET prints must be
+// taken by CONFIG SET and print the same.
 #include <string>
 #include <vector>
 
