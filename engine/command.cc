@@ -60,10 +60,10 @@ bool keys_counted_with_destination(Args args, std::vector<int>* indexes) {
 void CommandTable::add(std::span<const CommandSpec> rows) {
   for (const CommandSpec& row : rows) {
     DYNO_CHECK(row.name.size() <= kNameBytesMax && row.arity != 0);
-    all_.push_back(&row);
+    all_.push_back(row);
   }
   std::sort(all_.begin(), all_.end(),
-            [](const CommandSpec* a, const CommandSpec* b) { return a->name < b->name; });
+            [](const CommandSpec& a, const CommandSpec& b) { return a.name < b.name; });
   rebuild();
 }
 
@@ -71,12 +71,12 @@ void CommandTable::rebuild() {
   size_t size = 64;
   while (size < all_.size() * 4) size *= 2;
   buckets_.assign(size, Bucket{});
-  for (const CommandSpec* spec : all_) {
-    DYNO_CHECK(find_upper(spec->name) == nullptr);
-    uint64_t prefix = prefix_of(spec->name);
-    size_t at = mix(prefix, spec->name.size()) & (size - 1);
+  for (const CommandSpec& spec : all_) {
+    DYNO_CHECK(find_upper(spec.name) == nullptr);
+    uint64_t prefix = prefix_of(spec.name);
+    size_t at = mix(prefix, spec.name.size()) & (size - 1);
     while (buckets_[at].spec != nullptr) at = (at + 1) & (size - 1);
-    buckets_[at] = {prefix, spec};
+    buckets_[at] = {prefix, &spec};
   }
 }
 
@@ -105,14 +105,6 @@ const CommandSpec* CommandTable::find(Args args) const {
   std::string full = std::string(spec->name) + "|" + to_upper(args[1]);
   const CommandSpec* sub = find_name(full);
   return sub != nullptr ? sub : spec;
-}
-
-size_t CommandTable::index_of(const CommandSpec* spec) const {
-  auto at = std::lower_bound(
-      all_.begin(), all_.end(), spec,
-      [](const CommandSpec* a, const CommandSpec* b) { return a->name < b->name; });
-  DYNO_CHECK(at != all_.end() && *at == spec);
-  return static_cast<size_t>(at - all_.begin());
 }
 
 bool CommandTable::key_indexes(const CommandSpec& spec, Args args, std::vector<int>* indexes) {

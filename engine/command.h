@@ -88,7 +88,7 @@ bool keys_counted_with_destination(Args args, std::vector<int>* indexes);
 // Every row, found by name. Filled before the first thread starts, constant afterwards.
 class CommandTable {
  public:
-  // Rows live as long as the process.
+  // Copies the rows; pointers that find() gave before are void.
   void add(std::span<const CommandSpec> rows);
 
   // The row for a command line, or null: `args[1]` selects the row of a container's subcommand.
@@ -96,8 +96,10 @@ class CommandTable {
   // By name alone, of any case: "GET", "config|get".
   [[nodiscard]] const CommandSpec* find_name(std::string_view name) const;
   // In alphabetical order; subcommands follow their container.
-  [[nodiscard]] const std::vector<const CommandSpec*>& all() const { return all_; }
-  [[nodiscard]] size_t index_of(const CommandSpec* spec) const;
+  [[nodiscard]] const std::vector<CommandSpec>& all() const { return all_; }
+  [[nodiscard]] size_t index_of(const CommandSpec& spec) const {
+    return static_cast<size_t>(&spec - all_.data());
+  }
 
   // Indexes of the keys among `args`; false when the arguments do not tell.
   [[nodiscard]] static bool key_indexes(const CommandSpec& spec, Args args, std::vector<int>* indexes);
@@ -110,7 +112,7 @@ class CommandTable {
   [[nodiscard]] const CommandSpec* find_upper(std::string_view upper) const;
   void rebuild();
 
-  std::vector<const CommandSpec*> all_;
+  std::vector<CommandSpec> all_;
   std::vector<Bucket> buckets_;  // Open addressing, a power of two.
 };
 

@@ -109,7 +109,8 @@ bool Executor::lacks_memory(const Session& session, const CommandSpec& spec) {
   return (spec.flags & kDenyOom) || (session.in_multi && !(spec.flags & kControlsMulti));
 }
 
-void Executor::run(Session& session, Args args, Reply& reply, int64_t now_ms) {
+void Executor::run(Session& session, Args args, Reply& reply, int64_t now_ms,
+                   const Prefetch* prefetch) {
   const CommandSpec* spec = commands_.find(args);
   stats().commands.add();
   session.last_command = spec;
@@ -131,6 +132,10 @@ void Executor::run(Session& session, Args args, Reply& reply, int64_t now_ms) {
   context.now_ms = now_ms;
   context.effects = recorder_;
   context.no_touch = session.no_touch;
+  if (prefetch != nullptr) {
+    context.hashed_key = args[1];
+    context.hashed = prefetch->hash;
+  }
   call(context);
 }
 
@@ -168,8 +173,8 @@ void Executor::call(Context& context) {
   bool one_key = spec.find_keys == nullptr && spec.keys.first == 1 && spec.keys.last == 1 &&
                  !(spec.flags & (kLocksAll | kLocksItself));
   if (one_key) [[likely]] {
+    context.hashed = context.hash(context.args[1]);
     context.hashed_key = context.args[1];
-    context.hashed = keyspace_.hash(context.hashed_key);
     Slot& slot = keyspace_.slot(context.hashed.slot());
     slot.lock.lock();
     if (slot.side == nullptr && context.db == keyspace_.physical_db(context.session.db))
@@ -413,9 +418,9 @@ void Executor::end(Session& session) {
 
 bool Executor::prefetch_slot(const Session& session, Args args, Prefetch* prefetch) const {
   if (args.size() < 2) return false;
-  KeyHash hash = keyspace_.hash(args[1]);
-  prefetch->slot = &keyspace_.slot(hash.slot());
-  prefetch->position = position_in_slot(hash.inner, keyspace_.physical_db(session.db));
+  prefetch->hash = keyspace_.hash(args[1]);
+  prefetch->slot = &keyspace_.slot(prefetch->hash.slot());
+  prefetch->position = position_in_slot(prefetch->hash.inner, keyspace_.physical_db(session.db));
   __builtin_prefetch(prefetch->slot);
   return true;
 }

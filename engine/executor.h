@@ -38,15 +38,18 @@ class Executor {
  public:
   Executor(Keyspace& keyspace, const CommandTable& commands, const Limits& limits);
 
-  // Runs one request of a client; the reply is appended. Inside MULTI it is queued instead.
-  void run(Session& session, Args args, Reply& reply, int64_t now_ms);
-
   // Asks for the lines that a request will read, ahead of run(): first the slot, then the group of
   // its table, then the entry. Harmless when the guess is wrong.
   struct Prefetch {
-    Slot* slot;
-    uint32_t position;
+    Slot* slot = nullptr;
+    uint32_t position = 0;
+    KeyHash hash{};  // Of args[1], to be given to run().
   };
+
+  // Runs one request of a client; the reply is appended. Inside MULTI it is queued instead.
+  // `prefetch` is what prefetch_slot() filled for the same arguments, or null.
+  void run(Session& session, Args args, Reply& reply, int64_t now_ms, const Prefetch* prefetch = nullptr);
+
   [[nodiscard]] bool prefetch_slot(const Session& session, Args args, Prefetch* prefetch) const;
   static void prefetch_group(const Prefetch& prefetch) {
     prefetch.slot->table.prefetch_group(prefetch.position);

@@ -40,6 +40,8 @@ class RequestParser {
 
   // The arguments of the request returned last; valid until the buffer moves or next().
   [[nodiscard]] std::span<const std::string_view> args() const { return args_; }
+  // The arguments are held by the parser and are overwritten by the next inline request.
+  [[nodiscard]] bool is_inline() const { return args_left_ < 0; }
   // Bytes that the request occupies.
   [[nodiscard]] size_t size() const { return at_; }
   // "Protocol error: ..." without prefix and line end.

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One client's connection: its session, its socket, what was read and what is to be written.
+// Belongs to one network thread; other threads see only `facts`, and reach it by its id through
+// the registry.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+#include "engine/session.h"
+#include "protocol/byte_buffer.h"
+#include "protocol/resp_reply.h"
+#include "protocol/resp_request.h"
+
+namespace dyno {
+
+class NetworkThread;
+class Server;
+struct CommandSpec;
+
+// What CLIENT LIST shows of a client, readable from any thread.
+struct ClientFacts {
+  // Set once, before the client is registered.
+  uint64_t id = 0;
+  std::string address;
+  std::string local_address;
+  int fd = -1;
+  bool unix_socket = false;
+  int64_t created_ms = 0;
+
+  mutable std::mutex mutex;  // For the texts.
+  std::string name;
+  std::string library_name;
+  std::string library_version;
+
+  std::atomic<int64_t> used_ms{0};  // Last request.
+  std::atomic<int> db{0};
+  std::atomic<int> protocol{2};
+  std::atomic<int64_t> queued{-1};  // Commands in MULTI, -1 outside.
+  std::atomic<int64_t> watched{0};
+  std::atomic<int64_t> input_bytes{0};
+  std::atomic<int64_t> input_room{0};
+  std::atomic<int64_t> queue_bytes{0};
+  std::atomic<int64_t> output_bytes{0};
+  std::atomic<int64_t> memory_bytes{0};
+  std::atomic<bool> blocked{false};
+  std::atomic<bool> monitor{false};
+  std::atomic<bool> no_evict{false};
+  std::atomic<bool> no_touch{false};
+  std::atomic<const CommandSpec*> last_command{nullptr};
+};
+
+// Why a connection ends, for the log and for metrics.
+enum class CloseReason : uint8_t {
+  kNone,
+  kPeerClosed,
+  kAsked,         // QUIT, CLIENT KILL, SHUTDOWN
+  kProtocol,
+  kIdle,
+  kOutputLimit,
+  kQueryLimit,
+  kMemory,        // maxmemory-clients
+};
+
+class Client : public Session {
+ public:
+  Client(Server& owner, NetworkThread& home, int socket, std::string address,
+         std::string local_address, bool unix_socket);
+  ~Client();
+
+  // Reads what has arrived. False when the connection is over.
+  [[nodiscard]] bool receive();
+  // Writes what can be written. False when the connection is over.
+  [[nodiscard]] bool send();
+  // Copies what others may see into facts.
+  void publish(int64_t now_ms);
+  // Texts changed: name, library.
+  void publish_texts();
+  // Bytes that this client holds.
+  [[nodiscard]] int64_t memory_bytes() const;
+  // Gives unused buffer memory back.
+  void shrink_buffers();
+
+  Server& server;
+  NetworkThread& thread;
+  ClientFacts facts;
+  ByteBuffer in;
+  ByteBuffer out;
+  Reply reply;
+  RequestParser parser;
+
+  size_t parsed = 0;            // Bytes of `in` that are parsed but not yet executed.
+  bool parsed_last_full = false; // The last parse stopped at a batch's end, not at the input's.
+  bool protocol_failed = false; // What follows in `in` is no request; parser.error() says why.
+  bool waits_for_write = false; // The socket took no more; EPOLLOUT is armed.
+  bool scheduled = false;       // Is in its thread's list of clients with input.
+  bool paused = false;          // Held back by CLIENT PAUSE.
+  bool monitor = false;
+  CloseReason closing = CloseReason::kNone;
+  int64_t soft_limit_since_ms = 0;
+  int64_t last_input_ms = 0;
+  int64_t net_in = 0;
+  int64_t net_out = 0;
+};
+
+}  // namespace dyno

@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/network_thread.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "engine/blocking.h"
+#include "engine/reclaimer.h"
+#include "src/server.h"
+
+namespace dyno {
+namespace {
+
+// Requests whose memory accesses overlap. More gains nothing and delays the first reply.
+constexpr size_t kBatchMax = 32;
+// Replies of one client are written in between when they pass this, rather than piled up.
+constexpr size_t kFlushBytes = 256 * 1024;
+// What a tick may spend on freeing and on expired keys before it looks at the sockets again.
+constexpr int64_t kReclaimBudgetUs = 500;
+constexpr int64_t kExpireBudgetUs = 500;
+constexpr int64_t kVisitPeriodMs = 100;
+constexpr int64_t kQuietMs = 2000;  // A client's buffers are given back after this.
+
+}  // namespace
+
+NetworkThread::NetworkThread(Server& server, int index, int count)
+    : server_(server), index_(index), count_(count) {
+  batch_.reserve(kBatchMax);
+}
+
+NetworkThread::~NetworkThread() = default;
+
+void NetworkThread::start() {
+  thread_ = std::thread([this] {
+    loop_.run([this](std::span<const EventLoop::Ready> ready) { on_ready(ready); },
+              [this](int64_t now_ms) { return on_tick(now_ms); });
+    // Clients get what is already written for them, then the connection ends.
+    while (!clients_.empty()) {
+      Client& client = *clients_.begin()->second;
+      [[maybe_unused]] bool open = client.send();
+      close(client, CloseReason::kAsked);
+    }
+    closed_.clear();
+  });
+}
+
+void NetworkThread::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void NetworkThread::adopt(int fd, std::string address, std::string local_address, bool unix_socket) {
+  auto client = std::make_shared<std::unique_ptr<Client>>(std::make_unique<Client>(
+      server_, *this, fd, std::move(address), std::move(local_address), unix_socket));
+  loop_.post([this, client] {
+    Client& added = **client;
+    added.id = server_.clients().add(added.facts, *this);
+    added.authenticated = !server_.requires_password();
+    added.wake = [this, id = added.id](const std::shared_ptr<Waiter>& waiter) {
+      loop_.post([this, id, waiter] { served(id, waiter); });
+    };
+    loop_.add(added.facts.fd, EPOLLIN, &added);
+    stats_.clients.fetch_add(1, std::memory_order_relaxed);
+    clients_.emplace(added.id, std::move(*client));
+  });
+}
+
+void NetworkThread::close_client(uint64_t id, CloseReason reason) {
+  loop_.post([this, id, reason] {
+    auto found = clients_.find(id);
+    if (found != clients_.end()) close(*found->second, reason);
+    closed_.clear();
+  });
+}
+
+void NetworkThread::push(uint64_t id, std::string bytes) {
+  loop_.post([this, id, bytes = std::move(bytes)] {
+    auto found = clients_.find(id);
+    if (found == clients_.end()) return;
+    found->second->out.append(bytes);
+    after_requests(*found->second);
+    closed_.clear();
+  });
+}
+
+void NetworkThread::unblock(uint64_t id, bool error) {
+  loop_.post([this, id, error] {
+    auto found = clients_.find(id);
+    if (found == clients_.end() || found->second->waiter == nullptr) return;
+    Client& client = *found->second;
+    std::shared_ptr<Waiter> waiter = client.waiter;
+    if (!waiter->claim()) return;
+    server_.executor().leave_queues(*waiter);
+    Reply reply(&waiter->reply, waiter->protocol);
+    if (error) {
+      reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+    } else {
+      waiter->null_is_bulk ? reply.null() : reply.null_array();
+    }
+    finish_waiter(client, waiter);
+  });
+}
+
+void NetworkThread::resume_paused() {
+  loop_.post([this] {
+    for (Client* client : paused_) {
+      client->paused = false;
+      schedule(*client);
+    }
+    paused_.clear();
+  });
+}
+
+void NetworkThread::served(uint64_t id, const std::shared_ptr<Waiter>& waiter) {
+  auto found = clients_.find(id);
+  if (found == clients_.end() || found->second->waiter != waiter) return;
+  // A waiter for several keys still stands in the queues of the others.
+  if (waiter->keys.size() > 1) server_.executor().leave_queues(*waiter);
+  finish_waiter(*found->second, waiter);
+}
+
+void NetworkThread::finish_waiter(Client& client, const std::shared_ptr<Waiter>& waiter) {
+  if (client.reply_mode == ReplyMode::kOn) client.out.append(waiter->reply.view());
+  client.waiter.reset();
+  stats_.blocked_clients.fetch_sub(1, std::memory_order_relaxed);
+  schedule(client);
+}
+
+void NetworkThread::schedule(Client& client) {
+  if (client.scheduled) return;
+  client.scheduled = true;
+  scheduled_.push_back(&client);
+}
+
+void NetworkThread::on_ready(std::span<const EventLoop::Ready> ready) {
+  for (const EventLoop::Ready& each : ready) {
+    Client& client = *static_cast<Client*>(each.data);
+    if (client.closing != CloseReason::kNone) continue;
+    if (each.events & EPOLLOUT) flush(client);
+    if (client.closing != CloseReason::kNone) continue;
+    if (each.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+      if (!client.receive()) {
+        close(client, CloseReason::kPeerClosed);
+      } else {
+        schedule(client);
+      }
+    }
+  }
+}
+
+int NetworkThread::on_tick(int64_t now_ms) {
+  now_ms_ = now_ms;
+  time_out_waiters(now_ms);
+  if (!scheduled_.empty()) {
+    std::vector<Client*> clients;
+    clients.swap(scheduled_);
+    serve(clients);
+  }
+  closed_.clear();
+  if (now_ms >= next_visit_ms_) {
+    visit_clients(now_ms);
+    next_visit_ms_ = now_ms + kVisitPeriodMs;
+  }
+  bool busy = server_.keyspace().reclaimer().run(kReclaimBudgetUs);
+  if (now_ms >= next_expiry_ms_) {
+    auto share = static_cast<uint32_t>(kSlotCount / static_cast<uint32_t>(count_) + 1);
+    auto begin = share * static_cast<uint32_t>(index_);
+    uint32_t end = std::min(begin + share, kSlotCount);
+    bool more = server_.expire(begin, end, now_ms, kExpireBudgetUs);
+    next_expiry_ms_ = now_ms + (more ? 1 : 10);
+    busy |= more;
+  }
+  if (!scheduled_.empty() || busy) return scheduled_.empty() ? 1 : 0;
+  int64_t sleep_ms = std::min(next_visit_ms_ - now_ms, int64_t{10});
+  if (!timeouts_.empty()) sleep_ms = std::min(sleep_ms, timeouts_.begin()->first - now_ms);
+  return static_cast<int>(std::max<int64_t>(sleep_ms, 0));
+}
+
+void NetworkThread::serve(std::span<Client* const> clients) {
+  now_ms_ = unix_time_ms();
+  for (Client* client : clients) {
+    client->scheduled = false;
+    client->last_input_ms = now_ms_;
+  }
+  // Round after round, until nobody has a complete request left; each round takes at most a batch from
+  // one client, so that a long pipeline does not make others wait for its end.
+  std::vector<Client*> left(clients.begin(), clients.end());
+  while (!left.empty()) {
+    std::vector<Client*> more;
+    for (Client* client : left) {
+      if (client->closing != CloseReason::kNone) continue;
+      parse(*client);
+      if (batch_.size() >= kBatchMax) run_batch();
+      bool ended = client->closing != CloseReason::kNone || client->protocol_failed;
+      if (!ended && client->parsed_last_full && may_run(*client)) more.push_back(client);
+    }
+    run_batch();
+    left.swap(more);
+  }
+  for (Client* client : clients) {
+    if (client->closing == CloseReason::kNone) after_requests(*client);
+  }
+}
+
+bool NetworkThread::may_run(const Client& client) const {
+  return client.waiter == nullptr && !client.paused && !client.close_after_reply;
+}
+
+void NetworkThread::parse(Client& client) {
+  client.parsed_last_full = false;
+  if (!may_run(client) || client.protocol_failed) return;
+  RequestLimits limits;
+  limits.bulk_bytes_max = server_.limits().bulk_bytes_max;
+  limits.authenticated = client.authenticated;
+  for (size_t taken = 0; taken < kBatchMax; ++taken) {
+    std::string_view unread = client.in.view().substr(client.parsed);
+    if (unread.empty()) return;
+    switch (client.parser.parse(unread, limits)) {
+      case RequestParser::Status::kIncomplete:
+        return;
+      case RequestParser::Status::kError:
+        client.protocol_failed = true;
+        return;
+      case RequestParser::Status::kRequest:
+        break;
+    }
+    Args args = client.parser.args();
+    bool alone = client.parser.is_inline() || !client.authenticated;
+    batch_.push_back({&client, static_cast<uint32_t>(batch_args_.size()),
+                      static_cast<uint32_t>(args.size()), client.parser.size(), {}, false});
+    batch_args_.insert(batch_args_.end(), args.begin(), args.end());
+    client.parsed += client.parser.size();
+    client.parser.next();
+    if (alone) break;
+  }
+  client.parsed_last_full = true;
+}
+
+void NetworkThread::run_batch() {
+  Executor& executor = server_.executor();
+  auto args_of = [this](const Request& r) {
+    return Args(batch_args_.data() + r.first_arg, r.arg_count);
+  };
+  if (batch_.size() > 1) {
+    for (Request& r : batch_) {
+      r.prefetched = executor.prefetch_slot(*r.client, args_of(r), &r.prefetch);
+    }
+    for (Request& r : batch_) {
+      if (r.prefetched) Executor::prefetch_group(r.prefetch);
+    }
+    for (Request& r : batch_) {
+      if (r.prefetched) Executor::prefetch_entry(r.prefetch);
+    }
+  }
+  for (const Request& r : batch_) {
+    if (r.client->closing == CloseReason::kNone && may_run(*r.client)) run_request(r);
+  }
+  for (const Request& r : batch_) {
+    Client& client = *r.client;
+    if (client.parsed != 0 && (client.closing != CloseReason::kNone || !may_run(client))) {
+      // What was parsed ahead is parsed again when the client may go on.
+      client.parsed = 0;
+      client.parser.next();
+      client.protocol_failed = false;
+    }
+  }
+  batch_.clear();
+  batch_args_.clear();
+}
+
+void NetworkThread::run_request(const Request& request) {
+  Client& client = *request.client;
+  Args args(batch_args_.data() + request.first_arg, request.arg_count);
+  if (!args.empty() && server_.holds_back(client, args)) [[unlikely]] {
+    client.paused = true;
+    paused_.push_back(&client);
+    return;
+  }
+  client.in.consume(request.size);
+  client.parsed -= request.size;
+  if (args.empty()) return;
+  size_t begun = client.out.size();
+  server_.executor().run(client, args, client.reply, now_ms_,
+                         request.prefetched ? &request.prefetch : nullptr);
+  if (client.reply_mode != ReplyMode::kOn) [[unlikely]] {
+    client.out.truncate(begun);
+    if (client.reply_mode == ReplyMode::kSkipThis) client.reply_mode = ReplyMode::kOn;
+    if (client.reply_mode == ReplyMode::kSkipNext) client.reply_mode = ReplyMode::kSkipThis;
+  }
+  if (client.waiter != nullptr) [[unlikely]] {
+    stats_.blocked_clients.fetch_add(1, std::memory_order_relaxed);
+    if (client.waiter->deadline_ms != 0) timeouts_.emplace(client.waiter->deadline_ms, client.id);
+  }
+  if (client.out.size() > kFlushBytes) flush(client);
+}
+
+void NetworkThread::fail_protocol(Client& client, const std::string& error) {
+  client.reply.error("ERR " + error);
+  server_.log_protocol_error(client, error);
+  client.close_after_reply = true;
+  client.protocol_failed = false;
+}
+
+void NetworkThread::after_requests(Client& client) {
+  if (client.protocol_failed && may_run(client)) fail_protocol(client, client.parser.error());
+  flush(client);
+  if (client.closing != CloseReason::kNone) return;
+  if (client.close_after_reply && client.out.empty()) return close(client, CloseReason::kAsked);
+  if (over_limits(client, now_ms_)) return;
+  client.publish(now_ms_);
+}
+
+bool NetworkThread::over_limits(Client& client, int64_t now_ms) {
+  auto query_max = server_.config().client.query_buffer_bytes_max.load(std::memory_order_relaxed);
+  if (static_cast<int64_t>(client.in.size() + client.queue_bytes) > query_max) {
+    server_.log_limit(client, "query buffer", query_max);
+    close(client, CloseReason::kQueryLimit);
+    return true;
+  }
+  auto kind = client.monitor ? ClientClass::kReplica : ClientClass::kNormal;
+  const OutputLimit& limit = server_.config().client.output_limits[static_cast<size_t>(kind)];
+  auto size = static_cast<int64_t>(client.out.size());
+  int64_t hard = limit.bytes_hard.load(std::memory_order_relaxed);
+  int64_t soft = limit.bytes_soft.load(std::memory_order_relaxed);
+  bool over = hard != 0 && size > hard;
+  if (soft != 0 && size > soft) {
+    if (client.soft_limit_since_ms == 0) client.soft_limit_since_ms = now_ms;
+    over |= now_ms - client.soft_limit_since_ms > 1000 * limit.soft_seconds.load(std::memory_order_relaxed);
+  } else {
+    client.soft_limit_since_ms = 0;
+  }
+  if (!over) return false;
+  server_.log_limit(client, "output buffer", hard);
+  close(client, CloseReason::kOutputLimit);
+  return true;
+}
+
+void NetworkThread::flush(Client& client) {
+  int64_t in_before = client.net_in;
+  int64_t out_before = client.net_out;
+  bool open = client.send();
+  stats_.input_bytes.store(stats_.input_bytes.load(std::memory_order_relaxed) + in_before,
+                           std::memory_order_relaxed);
+  stats_.output_bytes.store(stats_.output_bytes.load(std::memory_order_relaxed) + client.net_out -
+                                out_before,
+                            std::memory_order_relaxed);
+  client.net_in = 0;
+  if (!open) return close(client, CloseReason::kPeerClosed);
+  bool wants = !client.out.empty();
+  if (wants != client.waits_for_write) {
+    client.waits_for_write = wants;
+    loop_.modify(client.facts.fd, wants ? EPOLLIN | EPOLLOUT : EPOLLIN, &client);
+  }
+  if (client.close_after_reply && client.out.empty() && client.parsed == 0) {
+    close(client, CloseReason::kAsked);
+  }
+}
+
+void NetworkThread::close(Client& client, CloseReason reason) {
+  if (client.closing != CloseReason::kNone) return;
+  client.closing = reason;
+  if (client.waiter != nullptr) {
+    // Whoever has claimed it already keeps the element for a client that is gone, as in Redis.
+    client.waiter->claim();
+    server_.executor().leave_queues(*client.waiter);
+    client.waiter.reset();
+    stats_.blocked_clients.fetch_sub(1, std::memory_order_relaxed);
+  }
+  server_.executor().end(client);
+  server_.forget(client);
+  loop_.remove(client.facts.fd);
+  std::erase(scheduled_, &client);
+  std::erase(paused_, &client);
+  auto found = clients_.find(client.id);
+  closed_.push_back(std::move(found->second));
+  clients_.erase(found);
+  stats_.clients.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void NetworkThread::time_out_waiters(int64_t now_ms) {
+  while (!timeouts_.empty() && timeouts_.begin()->first <= now_ms) {
+    auto [deadline_ms, id] = *timeouts_.begin();
+    timeouts_.erase(timeouts_.begin());
+    auto found = clients_.find(id);
+    if (found == clients_.end() || found->second->waiter == nullptr) continue;
+    std::shared_ptr<Waiter> waiter = found->second->waiter;
+    if (waiter->deadline_ms != deadline_ms || !waiter->claim()) continue;
+    server_.executor().leave_queues(*waiter);
+    Reply reply(&waiter->reply, waiter->protocol);
+    waiter->null_is_bulk ? reply.null() : reply.null_array();
+    finish_waiter(*found->second, waiter);
+  }
+}
+
+void NetworkThread::visit_clients(int64_t now_ms) {
+  int64_t memory = 0;
+  int64_t timeout_ms = 1000 * server_.config().client.timeout_s.load(std::memory_order_relaxed);
+  std::vector<Client*> idle;
+  for (auto& [_, client] : clients_) {
+    if (now_ms - client->last_input_ms > kQuietMs) client->shrink_buffers();
+    memory += client->memory_bytes();
+    bool may_time_out = client->waiter == nullptr && !client->monitor;
+    if (timeout_ms > 0 && may_time_out && now_ms - client->last_input_ms > timeout_ms) {
+      idle.push_back(client.get());
+    } else if (client->soft_limit_since_ms != 0 && over_limits(*client, now_ms)) {
+      break;  // The list of clients changed; the rest is visited next time.
+    }
+  }
+  for (Client* client : idle) close(*client, CloseReason::kIdle);
+  closed_.clear();
+  stats_.client_memory_bytes.store(memory, std::memory_order_relaxed);
+  server_.limit_client_memory();
+}
+
+}  // namespace dyno

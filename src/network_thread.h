@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A network thread: an event loop and the clients that live on it. The thread that reads a request
+// runs it and writes its reply.
+//
+// One wake-up has four phases over all ready clients: read; parse up to a batch of requests and ask
+// for the memory that they will touch; run them in order; write. Waiting for memory is the largest
+// cost of a small command, so the batch overlaps what its commands wait for.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/executor.h"
+#include "src/client.h"
+#include "src/event_loop.h"
+
+namespace dyno {
+
+class Server;
+struct Waiter;
+
+// Counters of one thread's network, summed by INFO.
+struct NetworkStats {
+  std::atomic<int64_t> input_bytes{0};
+  std::atomic<int64_t> output_bytes{0};
+  std::atomic<int64_t> clients{0};
+  std::atomic<int64_t> client_memory_bytes{0};
+  std::atomic<int64_t> blocked_clients{0};
+};
+
+class NetworkThread {
+ public:
+  NetworkThread(Server& server, int index, int count);
+  ~NetworkThread();
+
+  void start();
+  // Any thread. The loop ends after what runs now; join() waits for it.
+  void stop() { loop_.stop(); }
+  void join();
+
+  // Any thread: takes over a connected, non-blocking socket.
+  void adopt(int fd, std::string address, std::string local_address, bool unix_socket);
+  // Any thread: ends a client by id after what it runs now.
+  void close_client(uint64_t id, CloseReason reason);
+  // Any thread: sends bytes to a client, e.g. to a monitor.
+  void push(uint64_t id, std::string bytes);
+  // Any thread: CLIENT UNBLOCK. With `error` the client gets an UNBLOCKED error.
+  void unblock(uint64_t id, bool error);
+  // Any thread: clients that CLIENT PAUSE held back may go on.
+  void resume_paused();
+  void post(std::function<void()> task) { loop_.post(std::move(task)); }
+
+  [[nodiscard]] const NetworkStats& stats() const { return stats_; }
+
+  // The thread's own: called by a served waiter.
+  void served(uint64_t id, const std::shared_ptr<Waiter>& waiter);
+
+ private:
+  // One parsed request, waiting to run.
+  struct Request {
+    Client* client;
+    uint32_t first_arg;
+    uint32_t arg_count;
+    size_t size;
+    Executor::Prefetch prefetch;
+    bool prefetched;
+  };
+
+  void on_ready(std::span<const EventLoop::Ready> ready);
+  int on_tick(int64_t now_ms);
+  // Runs everything that `clients` have sent, in batches, then writes.
+  void serve(std::span<Client* const> clients);
+  // Parses requests of one client into the batch; false when nothing more is complete.
+  void parse(Client& client);
+  void run_batch();
+  void run_request(const Request& request);
+  void fail_protocol(Client& client, const std::string& error);
+  void after_requests(Client& client);
+  [[nodiscard]] bool may_run(const Client& client) const;
+  [[nodiscard]] bool over_limits(Client& client, int64_t now_ms);
+  void flush(Client& client);
+  void close(Client& client, CloseReason reason);
+  void schedule(Client& client);
+  void finish_waiter(Client& client, const std::shared_ptr<Waiter>& waiter);
+  void time_out_waiters(int64_t now_ms);
+  void visit_clients(int64_t now_ms);
+
+  Server& server_;
+  const int index_;
+  const int count_;
+  EventLoop loop_;
+  std::thread thread_;
+  NetworkStats stats_;
+
+  std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
+  std::vector<Client*> scheduled_;  // Have input that can run now.
+  std::vector<Client*> paused_;
+  std::vector<std::unique_ptr<Client>> closed_;  // Freed at the end of the wake-up.
+  std::multimap<int64_t, uint64_t> timeouts_;    // Deadlines of blocked clients.
+
+  std::vector<Request> batch_;
+  std::vector<std::string_view> batch_args_;
+  int64_t now_ms_ = 0;
+  int64_t next_visit_ms_ = 0;
+  int64_t next_expiry_ms_ = 0;
+};
+
+}  // namespace dyno

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/server.h"
+
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "engine/evictor.h"
+#include "engine/expirer.h"
+#include "engine/memory.h"
+#include "protocol/check.h"
+#include "src/latency_events.h"
+#include "src/listener.h"
+#include "src/monitors.h"
+#include "src/slow_log.h"
+
+namespace dyno {
+namespace {
+
+// The seed of an unconfigured cluster's hash: a promise to every node, so a constant.
+constexpr uint64_t kHashSeed = 0;
+constexpr int kThreadsMax = 64;
+
+std::string random_hex(size_t digits) {
+  std::string out;
+  while (out.size() < digits) {
+    unsigned char byte = 0;
+    DYNO_CHECK(::getrandom(&byte, 1, 0) == 1);
+    char text[3];
+    std::snprintf(text, sizeof(text), "%02x", byte);
+    out += text;
+  }
+  out.resize(digits);
+  return out;
+}
+
+CommandTable all_commands() {
+  CommandTable table;
+  for (auto rows :
+       {kStringCommands, kBitmapCommands, kHashCommands, kHashExpiryCommands, kListCommands,
+        kSetCommands, kZSetCommands, kZSetAlgebraCommands, kHyperLogLogCommands, kGeoCommands,
+        kGenericCommands, kExpiryCommands, kScanCommands, kSortCommands, kDumpCommands,
+        kTransactionCommands, kConnectionCommands, kClientCommands, kServerCommands, kConfigCommands,
+        kInfoCommands, kCommandCommands, kSlowLogCommands, kLatencyCommands, kMemoryCommands,
+        kDebugCommands}) {
+    table.add(rows);
+  }
+  return table;
+}
+
+}  // namespace
+
+Server::Server(Config& config, ConfigTable& config_table, Limits& limits)
+    : config_(config),
+      config_table_(config_table),
+      limits_(limits),
+      log_(config.log),
+      commands_(all_commands()),
+      keyspace_(kHashSeed),
+      executor_(keyspace_, commands_, limits),
+      expirer_(std::make_unique<Expirer>(executor_)),
+      evictor_(std::make_unique<Evictor>(executor_)),
+      command_stats_(commands_),
+      slow_log_(std::make_unique<SlowLog>()),
+      latency_events_(std::make_unique<LatencyEvents>()),
+      monitors_(std::make_unique<Monitors>(executor_)),
+      run_id_(random_hex(40)),
+      started_ms_(unix_time_ms()) {
+  executor_.set_observer(this);
+  executor_.set_make_room([](void* evictor) { return static_cast<Evictor*>(evictor)->make_room(); },
+                          evictor_.get());
+}
+
+Server::~Server() = default;
+
+int Server::thread_count() const {
+  int configured = static_cast<int>(config_.server.threads.load());
+  if (configured > 0) return std::min(configured, kThreadsMax);
+  int cores = static_cast<int>(std::thread::hardware_concurrency());
+  return std::clamp(cores, 1, kThreadsMax);
+}
+
+int Server::run() {
+  listener_ = std::make_unique<Listener>(*this);
+  int count = thread_count();
+  for (int i = 0; i < count; ++i) threads_.push_back(std::make_unique<NetworkThread>(*this, i, count));
+  if (auto error = listener_->listen(config_.client.listen.get())) {
+    log_.write(LogLevel::kWarning, *error);
+    return 1;
+  }
+  for (auto& thread : threads_) thread->start();
+  log_.write(LogLevel::kNotice, "ready to accept connections",
+             {{"listen", listener_->bound()},
+              {"threads", std::to_string(count)},
+              {"version", DYNO_VERSION},
+              {"pid", std::to_string(::getpid())}});
+  listener_->run();
+  for (auto& thread : threads_) thread->stop();
+  for (auto& thread : threads_) thread->join();
+  log_.write(LogLevel::kNotice, "bye");
+  return 0;
+}
+
+void Server::shut_down() { listener_->stop(); }
+
+bool Server::password_matches(std::string_view password) const {
+  std::string wanted = config_.client.requirepass.get();
+  // The time taken depends on what was sent, not on how much of it is right.
+  unsigned difference = wanted.size() == password.size() ? 0 : 1;
+  for (size_t i = 0; i < password.size(); ++i) {
+    char other = wanted.empty() ? '\0' : wanted[i % wanted.size()];
+    difference |= static_cast<unsigned>(static_cast<unsigned char>(password[i] ^ other));
+  }
+  return difference == 0;
+}
+
+void Server::accept(int fd, std::string address, std::string local_address, bool unix_socket,
+                    bool from_loopback) {
+  int64_t connected = 0;
+  NetworkThread* least = threads_.front().get();
+  for (auto& thread : threads_) {
+    int64_t clients = thread->stats().clients.load(std::memory_order_relaxed);
+    connected += clients;
+    if (clients < least->stats().clients.load(std::memory_order_relaxed)) least = thread.get();
+  }
+  std::string_view refusal;
+  if (connected >= config_.client.maxclients.load(std::memory_order_relaxed)) {
+    refusal = "-ERR max number of clients reached\r\n";
+  } else if (!from_loopback && config_.client.protected_mode.load() && !requires_password()) {
+    refusal =
+        "-DENIED Dyno is running in protected mode because protected mode is enabled and no password "
+        "is set. Connect from this machine, set client.requirepass, or turn off "
+        "client.protected_mode.\r\n";
+  }
+  if (!refusal.empty()) {
+    stats_.connections_rejected.fetch_add(1, std::memory_order_relaxed);
+    [[maybe_unused]] ssize_t written = ::write(fd, refusal.data(), refusal.size());
+    ::close(fd);
+    return;
+  }
+  stats_.connections_received.fetch_add(1, std::memory_order_relaxed);
+  least->adopt(fd, std::move(address), std::move(local_address), unix_socket);
+}
+
+void Server::pause(int64_t end_ms, bool all) {
+  pause_all_.store(all);
+  pause_end_ms_.store(end_ms);
+  threads_.front()->post([] {});
+}
+
+void Server::unpause() {
+  pause_end_ms_.store(0);
+  for (auto& thread : threads_) thread->resume_paused();
+}
+
+bool Server::pause_is_on() {
+  int64_t end_ms = pause_end_ms_.load(std::memory_order_relaxed);
+  if (end_ms == 0) [[likely]] return false;
+  return unix_time_ms() < end_ms;
+}
+
+bool Server::holds_back(const Client& client, Args args) {
+  if (!pause_is_on()) return false;
+  if (pause_all_.load()) return true;
+  const CommandSpec* spec = commands_.find(args);
+  if (spec == nullptr) return false;
+  if (spec->flags & kWrite) return !client.in_multi;
+  if (spec->name != "EXEC") return false;
+  return std::any_of(client.queue.begin(), client.queue.end(),
+                     [](const QueuedCommand& queued) { return (queued.spec->flags & kWrite) != 0; });
+}
+
+bool Server::expire(uint32_t begin_slot, uint32_t end_slot, int64_t now_ms, int64_t budget_us) {
+  if (pause_end_ms_.load(std::memory_order_relaxed) != 0) {
+    // Nothing changes by itself during a pause; afterwards those held back go on.
+    if (pause_is_on()) return false;
+    unpause();
+  }
+  return expirer_->run(begin_slot, end_slot, now_ms, budget_us);
+}
+
+void Server::limit_client_memory() {
+  int64_t limit = config_.client.memory_max.load(std::memory_order_relaxed);
+  if (limit < 0) limit = limits_.maxmemory_bytes * -limit / 100;
+  if (limit <= 0) return;
+  int64_t total = 0;
+  for (auto& thread : threads_) {
+    total += thread->stats().client_memory_bytes.load(std::memory_order_relaxed);
+  }
+  if (total <= limit) return;
+  struct Candidate {
+    int64_t bytes;
+    uint64_t id;
+    NetworkThread* thread;
+  };
+  std::vector<Candidate> candidates;
+  clients_.for_each([&](const ClientFacts& facts, NetworkThread& thread) {
+    if (facts.no_evict.load()) return;
+    candidates.push_back({facts.memory_bytes.load(), facts.id, &thread});
+  });
+  std::sort(candidates.begin(), candidates.end(),
+            [](const Candidate& a, const Candidate& b) { return a.bytes > b.bytes; });
+  for (const Candidate& candidate : candidates) {
+    if (total <= limit) break;
+    total -= candidate.bytes;
+    stats_.clients_over_memory_limit.fetch_add(1, std::memory_order_relaxed);
+    candidate.thread->close_client(candidate.id, CloseReason::kMemory);
+  }
+}
+
+void Server::forget(Client& client) {
+  clients_.remove(client.id);
+  if (client.monitor) monitors_->remove(client.id);
+}
+
+void Server::log_protocol_error(const Client& client, std::string_view error) {
+  stats_.protocol_errors.fetch_add(1, std::memory_order_relaxed);
+  log_.write(LogLevel::kVerbose, "closing a client that breaks the protocol",
+             {{"client", client.facts.address}, {"error", std::string(error)}});
+}
+
+void Server::log_limit(const Client& client, std::string_view what, int64_t bytes_max) {
+  auto& counter = what == "query buffer" ? stats_.clients_over_query_limit : stats_.clients_over_output_limit;
+  counter.fetch_add(1, std::memory_order_relaxed);
+  log_.write(LogLevel::kWarning, "closing a client over its limit",
+             {{"client", client.facts.address},
+              {"limit", std::string(what)},
+              {"bytes_max", std::to_string(bytes_max)},
+              {"change", what == "query buffer" ? "client.query_buffer_limit" : "client.output_buffer_limit"}});
+}
+
+void Server::on_command(const Session& session, const CommandSpec&, Args args) {
+  const auto& client = static_cast<const Client&>(session);
+  monitors_->show(session.db, client.facts.unix_socket ? "unix:" + client.facts.local_address
+                                                       : client.facts.address, args);
+}
+
+void Server::on_done(const Session& session, const CommandSpec& spec, Args args, uint64_t cycles,
+                     bool failed) {
+  bool tracking = config_.latency.tracking.load(std::memory_order_relaxed);
+  command_stats_.done(spec, cycles, failed, tracking);
+  int64_t slower_us = limits_.slowlog_slower_us;
+  int64_t threshold_ms = limits_.latency_threshold_ms;
+  if (slower_us < 0 && threshold_ms <= 0) return;
+  auto us = static_cast<int64_t>(command_stats_.ns(cycles) / 1000);
+  const auto& client = static_cast<const Client&>(session);
+  if (slower_us >= 0 && us >= slower_us && !(spec.flags & kNoSlowlog)) [[unlikely]] {
+    slow_log_->add(us, args, client.facts.address, client.name, limits_.slowlog_entries);
+  }
+  if (threshold_ms > 0 && us / 1000 >= threshold_ms) [[unlikely]] {
+    latency_events_->add(spec.flags & kFast ? "fast-command" : "command", us / 1000,
+                         unix_time_ms() / 1000);
+  }
+}
+
+void Server::on_rejected(const CommandSpec& spec) { command_stats_.rejected(spec); }
+
+}  // namespace dyno
