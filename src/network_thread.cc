@@ -361,7 +361,7 @@ void NetworkThread::close(Client& client, CloseReason reason) {
   client.closing = reason;
   if (client.waiter != nullptr) {
     // Whoever has claimed it already keeps the element for a client that is gone, as in Redis.
-    client.waiter->claim();
+    [[maybe_unused]] bool claimed = client.waiter->claim();
     server_.executor().leave_queues(*client.waiter);
     client.waiter.reset();
     stats_.blocked_clients.fetch_sub(1, std::memory_order_relaxed);

@@ -1,0 +1,9 @@
+#include "engine/command.h"
+#include "engine/value.h"
+#include "src/server.h"
+namespace dyno {
+#define W(n) __attribute__((weak)) extern const std::span<const CommandSpec> n{};
+W(kHashCommands) W(kHashExpiryCommands) W(kListCommands) W(kSetCommands) W(kZSetCommands) W(kZSetAlgebraCommands) W(kHyperLogLogCommands) W(kGeoCommands) W(kSortCommands) W(kDumpCommands)
+W(kClientCommands) W(kServerCommands) W(kConfigCommands) W(kInfoCommands) W(kCommandCommands) W(kSlowLogCommands) W(kLatencyCommands) W(kMemoryCommands) W(kDebugCommands)
+__attribute__((weak)) extern const ValueOps kListOps{}; __attribute__((weak)) extern const ValueOps kSetOps{}; __attribute__((weak)) extern const ValueOps kZSetOps{}; __attribute__((weak)) extern const ValueOps kHashOps{};
+}
