@@ -82,6 +82,8 @@ class Executor {
 
   [[nodiscard]] const CommandTable& commands() const { return commands_; }
   [[nodiscard]] Keyspace& keyspace() { return keyspace_; }
+  // Null on a node without replicas.
+  [[nodiscard]] EffectRecorder* recorder() const { return recorder_; }
   [[nodiscard]] const Limits& limits() const { return limits_; }
 
  private:

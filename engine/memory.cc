@@ -382,6 +382,8 @@ int64_t used_bytes() {
   return sum;
 }
 
+int64_t thread_used_bytes() { return cache().used.load(std::memory_order_relaxed); }
+
 int64_t span_bytes() { return DYNO_SPANS ? range().bytes.load(std::memory_order_relaxed) : 0; }
 
 void purge() {

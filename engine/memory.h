@@ -32,6 +32,8 @@ void release(void* object);
 
 // Bytes in live objects, of all threads. Exact when the threads are quiet, else a moment's view.
 [[nodiscard]] int64_t used_bytes();
+// The calling thread's part of that: what it allocated less what it freed, whoever had allocated it.
+[[nodiscard]] int64_t thread_used_bytes();
 // Bytes of spans, whether their objects are live or not.
 [[nodiscard]] int64_t span_bytes();
 // Gives the pages of unused spans back to the system.
