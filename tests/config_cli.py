@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The server's command line and configuration file, with a real process.
+
+Wrong configuration ends with 2 and one line per error that names the place and what was expected;
+nothing is served then.  Right configuration from the file, the environment and the flags arrives at
+CONFIG GET; CONFIG SET and REWRITE reach the file and survive a restart.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+
+import resp_client
+import tally
+from tally import require, same
+
+LISTEN = ["--client-listen", "127.0.0.1:0"]
+
+
+class Started:
+    """A server that said on which port it listens."""
+
+    def __init__(self, words, env=None):
+        self.process = subprocess.Popen(
+            words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(env or {})},
+            text=True,
+        )
+        self.said = ""
+        deadline = time.monotonic() + 20
+        while True:
+            line = self.process.stdout.readline()
+            self.said += line
+            match = re.search(r"127\.0\.0\.1:(\d+)", line)
+            if match:
+                self.port = int(match.group(1))
+                break
+            if not line or time.monotonic() > deadline:
+                self.process.kill()
+                raise AssertionError("no port in what it said: %r" % self.said)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        finally:
+            self.process.stdout.close()
+        same(code, 0, "exit code after SIGTERM")
+
+    def get(self, name):
+        with resp_client.Client(self.port) as client:
+            return client.call("CONFIG", "GET", name)[1].decode()
+
+    def call(self, *words):
+        with resp_client.Client(self.port) as client:
+            return client.call(*words)
+
+
+class Cases:
+    """All cases against one server binary."""
+
+    def __init__(self, server, directory):
+        self.server = server.split()
+        self.path = os.path.join(directory, "dyno.toml")
+
+    def write(self, content):
+        with open(self.path, "wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
+
+    def read(self):
+        with open(self.path, encoding="utf-8") as file:
+            return file.read()
+
+    def refused(self, words, env=None):
+        """What the server printed to standard error when it refused to start."""
+        done = subprocess.run(
+            self.server + words,
+            capture_output=True,
+            env={**os.environ, **(env or {})},
+            timeout=20,
+            check=False,
+        )
+        text = done.stderr.decode(errors="replace")
+        same(done.returncode, 2, "exit code with %r, which said %r" % (words, text[:300]))
+        require(text.strip(), "said nothing")
+        return text
+
+    def refused_file(self, content, *expected):
+        self.write(content)
+        for words in (["--config", self.path], ["--check-config", "--config", self.path]):
+            text = self.refused(words)
+            for part in expected:
+                require(part in text, "%r is not in %r" % (part, text[:500]))
+
+    # The rows of bad configuration.
+
+    def case_unknown_key(self):
+        self.refused_file(
+            '[client]\n\nlistn = "127.0.0.1:0"\n',
+            self.path + ":3:1: unknown key",
+            "did you mean client.listen?",
+        )
+
+    def case_wrong_section(self):
+        self.refused_file("[clinet]\n", ":1:1: unknown section [clinet]", "[client]?")
+
+    def case_wrong_kind(self):
+        self.refused_file("[client]\nmaxclients = [1]\n", ":2:14: client.maxclients: expected")
+        self.refused_file('[client]\nmaxclients = "many"\n', "a whole number from 1 to 4294967295")
+
+    def case_wrong_unit(self):
+        self.refused_file('[memory]\nmaxmemory = "64 mb"\n', ":2:13:", "such as 100, 64mb or 10GiB")
+        self.refused_file('[client]\ntimeout = "250ms"\n', "in whole s")
+
+    def case_duplicate_key(self):
+        self.refused_file("[server]\nhz = 1\nhz = 2\n", ":3:", "duplicate key hz")
+
+    def case_several_errors(self):
+        self.write("[server]\nhz = 0\nfoo = 1\n[client]\nmaxclients = -1\n")
+        text = self.refused(["--config", self.path])
+        same(len(text.strip().splitlines()), 3, "lines of errors")
+
+    def case_limits_at_their_ends(self):
+        for value in ("-1", "9223372036854775808", "18446744073709551616", "1e9", '"10 mib"', "0x"):
+            self.refused_file("[memory]\nmaxmemory = %s\n" % value, self.path + ":2:")
+        for value, bytes_count in (("0", "0"), ('"10MiB"', "10485760"), ("1_000", "1000")):
+            self.write("[memory]\nmaxmemory = %s\n" % value)
+            with Started(self.server + LISTEN + ["--config", self.path]) as server:
+                same(server.get("maxmemory"), bytes_count)
+
+    def case_not_toml(self):
+        self.refused_file(b"\x00\x01\x02\xff" * 1000, ":1:1: expected")
+        self.refused_file(b"[client]\nlisten = \"\xff\"\n", ":2:", "UTF-8")
+        self.refused_file("client:\n  listen: 127.0.0.1:1\n", ":1:")
+        self.refused_file("a = " + "[" * 100000, "shorter")
+        self.refused_file("a = [\n" + "[\n" * 100000, "less nesting")
+        self.refused_file("#" * 10 * 1024 * 1024, "at most 1 mb")
+        self.refused_file("a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n", ":1:")
+
+    def case_not_there(self):
+        text = self.refused(["--config", self.path + ".not"])
+        require("No such file or directory" in text, text)
+        require("directory" in self.refused(["--config", os.path.dirname(self.path)]), "a folder")
+
+    def case_empty_file(self):
+        self.write("")
+        with Started(self.server + LISTEN + ["--config", self.path]) as server:
+            same(server.get("maxclients"), "10000")
+
+    def case_wrong_flags(self):
+        require("--client-listen?" in self.refused(["--client-listn", "x"]), "no nearest flag")
+        require("value" in self.refused(["--client-listen"]), "no value")
+        self.refused(["--client-listen", "127.0.0.1:65536"])
+        self.refused(["--client-listen", "127.0.0.1"])
+        self.refused(["extra"])
+        text = self.refused([], {"DYNO_CLIENT_TIMEOUT": "soon"})
+        require("DYNO_CLIENT_TIMEOUT" in text, text)
+
+    # What works.
+
+    def case_order_of_sources(self):
+        self.write("[client]\nmaxclients = 11\ntimeout = 11\n[server]\nhz = 11\n")
+        flags = ["--config", self.path, "--server-hz=13"]
+        env = {"DYNO_SERVER_HZ": "12", "DYNO_CLIENT_TIMEOUT": "12s"}
+        with Started(self.server + LISTEN + flags, env) as server:
+            same([server.get(n) for n in ("maxclients", "timeout", "hz")], ["11", "12", "13"])
+            same(server.get("port"), str(server.port))
+
+    def case_printed_config_starts(self):
+        done = subprocess.run(
+            self.server + ["--print-config"], capture_output=True, text=True, check=True
+        )
+        shown = re.sub(r"^# (\w+ = )", r"\1", done.stdout, flags=re.MULTILINE)
+        self.write(shown.replace("127.0.0.1:6379", "127.0.0.1:0"))
+        checked = subprocess.run(
+            self.server + ["--check-config", "--config", self.path],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        same((checked.returncode, checked.stdout), (0, "configuration ok\n"))
+        with Started(self.server + ["--config", self.path]) as server:
+            same(server.call("PING"), b"PONG")
+
+    def case_version_and_help(self):
+        for flag in ("--version", "--help"):
+            done = subprocess.run(self.server + [flag], capture_output=True, text=True, check=True)
+            require("dyno-server" in done.stdout, done.stdout)
+
+    def case_rewrite_survives(self):
+        self.write('# mine\n[client]\nlisten = "127.0.0.1:0"  # free\nmaxclients = 50\n')
+        with Started(self.server + ["--config", self.path]) as server:
+            same(server.call("CONFIG", "SET", "maxclients", "60", "maxmemory", "1gb"), b"OK")
+            same(server.call("CONFIG", "REWRITE"), b"OK")
+        same(
+            self.read(),
+            '# mine\n[client]\nlisten = "127.0.0.1:0"  # free\nmaxclients = 60\n\n'
+            '[memory]\nmaxmemory = "1gb"\n',
+        )
+        with Started(self.server + ["--config", self.path]) as server:
+            same(server.get("maxmemory"), str(1 << 30))
+            self.write("broken = = 1\n")
+            require(b"Rewriting config file" in str(server.call("CONFIG", "REWRITE")).encode(), "")
+            same(server.call("PING"), b"PONG")
+
+    def case_port_taken(self):
+        with Started(self.server + LISTEN) as server:
+            done = subprocess.run(
+                self.server + ["--client-listen", "127.0.0.1:%d" % server.port],
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=False,
+            )
+            require(done.returncode != 0, "a second server took the same port")
+            require(str(server.port) in done.stderr + done.stdout, done.stderr)
+
+
+def main():
+    options = tally.arguments(__doc__).parse_args()
+    count = tally.Tally("config_cli")
+    with tempfile.TemporaryDirectory(prefix="dyno-config-") as directory:
+        cases = Cases(options.server, directory)
+        for name in sorted(vars(Cases)):
+            if name.startswith("case_"):
+                count.run(name[len("case_") :], getattr(cases, name))
+    count.finish()
+
+
+if __name__ == "__main__":
+    main()
