@@ -7,7 +7,7 @@
 //   value    := text | number | packed | large
 //   text     := size:varint byte[size]                  encodings kRaw, kRawEdited of a string
 //   number   := zigzag varint                           encoding kNumber of a string
-//   packed   := see packed.h                            encoding kPacked of a collection
+//   packed   := see packed.h                            encodings kPacked, kPackedTimed
 //   large    := pointer:u64                             encodings kLarge of a collection; owned
 //
 // The clock is the time of the last access for eviction: seconds modulo 2^20, or with an LFU policy a
@@ -36,6 +36,7 @@ enum class Encoding : uint8_t {
   kPacked = 3,     // A small collection inside the entry.
   kIntegers = 4,   // A set of integers inside the entry, sorted.
   kLarge = 5,      // A collection of its own allocations.
+  kPackedTimed = 6,  // A small hash inside the entry, some of whose fields had a deadline.
 };
 
 // Variable-length unsigned integers: seven bits a byte, low ones first.

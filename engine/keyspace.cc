@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include "engine/blocking.h"
+#include "engine/hash.h"
 #include "engine/reclaimer.h"
 #include "engine/stats.h"
 #include "engine/value.h"
@@ -36,7 +37,9 @@ uint32_t EntryTraits::position(const Entry* entry) {
   return position_in_slot(hash_key(entry->key(), process_hash_seed).inner, entry->db());
 }
 
-void SlotSideDelete::operator()(SlotSide* side) const { delete side; }
+void SlotSideDelete::operator()(SlotSide* side) const {
+  delete side;
+}
 
 uint64_t element_seed() {
   static const uint64_t seed = [] {
@@ -148,7 +151,16 @@ uint64_t* Keyspace::insert(Slot& slot, uint32_t position, Entry* entry) {
     stats().deadlines[db].add();
     note_deadline(slot, entry->deadline());
   }
+  note_field_deadline(slot, word);
   return word;
+}
+
+// A hash that comes with deadlines of fields, as by a copy, is swept for them.
+void Keyspace::note_field_deadline(Slot& slot, uint64_t* word) {
+  int64_t soonest_ms = next_field_deadline(EntryTable::node(*word));
+  if (soonest_ms == kNoDeadline) return;
+  set_deadline_flag(slot, word, true);
+  note_deadline(slot, soonest_ms);
 }
 
 void Keyspace::remove(Slot& slot, uint32_t position, uint64_t* word) {
@@ -175,6 +187,7 @@ void Keyspace::replace(Slot& slot, uint64_t* word, Entry* fresh) {
   EntryTable::set_node(word, fresh);
   set_deadline_flag(slot, word, fresh->has_deadline());
   if (fresh->has_deadline()) note_deadline(slot, fresh->deadline());
+  note_field_deadline(slot, word);
   reclaimer_->give(old);
 }
 

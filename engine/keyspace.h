@@ -114,6 +114,8 @@ class Keyspace {
   [[nodiscard]] Reclaimer& reclaimer() { return *reclaimer_; }
 
  private:
+  void note_field_deadline(Slot& slot, uint64_t* word);
+
   uint64_t hash_seed_;
   std::unique_ptr<Slot[]> slots_;
   std::unique_ptr<std::atomic<int64_t>[]> next_deadline_;

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Hashes: fields with a value each, and perhaps a deadline. Small ones lie packed inside the entry
+// in the order of insertion, large ones in a table of their own; hash_fields.h has the layouts.
+//
+// Concurrent writers on replicas: each field is decided by itself, the later write wins; increments
+// of one field all count.
+#include "engine/hash.h"
+
+#include <algorithm>
+#include <new>
+#include <string>
+
+#include "engine/stats.h"
+#include "engine/value.h"
+
+namespace dyno {
+namespace {
+
+using FieldTable = Table<FieldTraits>;
+
+HashFields fields_of(const Entry* entry) {
+  return HashFields(const_cast<Entry*>(entry));
+}
+
+bool is_large(const Entry* entry) {
+  return entry->encoding() == Encoding::kLarge;
+}
+
+size_t length(const Entry* entry) {
+  return fields_of(entry).count();
+}
+
+size_t value_bytes(const Entry* entry) {
+  return is_large(entry) ? sizeof(LargeHash*) : packed::value_bytes(entry->value());
+}
+
+bool destroy_some(Entry* entry, size_t budget) {
+  if (!is_large(entry)) return true;
+  constexpr size_t kStepFieldsMax = 4096;
+  auto* hash = entry->large<LargeHash>();
+  size_t freed = 0;
+  uint64_t next = hash->destroyed_to;
+  while (freed < budget && next <= UINT32_MAX) {
+    auto wanted = static_cast<uint32_t>(std::min(budget - freed, kStepFieldsMax));
+    // A scan reads the words alone, so a node may go as soon as it has been seen.
+    next = hash->fields.scan(static_cast<uint32_t>(next), wanted, [&](uint64_t* word) {
+      memory::release(FieldTable::node(*word));
+      ++freed;
+    });
+  }
+  if (next <= UINT32_MAX) {
+    hash->destroyed_to = static_cast<uint32_t>(next);
+    return false;
+  }
+  hash->fields.release();
+  hash->deadlines.release();
+  memory::release(hash);
+  return true;
+}
+
+void destroy(Entry* entry) {
+  while (!destroy_some(entry, SIZE_MAX)) {
+  }
+}
+
+Entry* copy_large(const Entry* entry, Entry* copied) {
+  auto* hash = new (memory::allocate(sizeof(LargeHash))) LargeHash;
+  entry->large<LargeHash>()->fields.for_each([&](uint64_t* word) {
+    const FieldNode* node = FieldTable::node(*word);
+    int64_t deadline_ms = node->is_timed() ? node->deadline() : kNoDeadline;
+    FieldNode* fresh = FieldNode::make(node->field(), node->value(), deadline_ms);
+    hash->fields.insert(element_position(fresh->field()), fresh);
+    if (fresh->is_timed()) hash->deadlines.push(deadline_ms, fresh);
+    return true;
+  });
+  copied->set_large(hash);
+  return copied;
+}
+
+Entry* copy(const Entry* entry, int db, std::string_view name) {
+  size_t bytes = value_bytes(entry);
+  Entry* copied =
+      Entry::make(Type::kHash, entry->encoding(), db, name, entry->has_deadline(), bytes);
+  if (entry->has_deadline()) copied->set_deadline(entry->deadline());
+  if (is_large(entry)) return copy_large(entry, copied);
+  std::memcpy(copied->value(), entry->value(), bytes);
+  return copied;
+}
+
+std::string_view encoding_name(const Entry* entry) {
+  if (is_large(entry)) return "hashtable";
+  return entry->encoding() == Encoding::kPackedTimed ? "listpackex" : "listpack";
+}
+
+size_t memory_bytes(const Entry* entry, size_t samples) {
+  size_t bytes = memory::usable_bytes(entry);
+  if (!is_large(entry)) return bytes;
+  LargeHash* hash = entry->large<LargeHash>();
+  bytes += sizeof(LargeHash) + hash->fields.memory_bytes() + hash->deadlines.memory_bytes();
+  size_t seen = 0;
+  size_t node_bytes = 0;
+  hash->fields.for_each([&](uint64_t* word) {
+    node_bytes += memory::usable_bytes(FieldTable::node(*word));
+    return ++seen != samples;
+  });
+  return seen == 0 ? bytes : bytes + node_bytes * hash->fields.size() / seen;
+}
+
+void record_field_deadline(Key& key, std::string_view field, int64_t deadline_ms) {
+  key.record(EffectKind::kFieldDeadline, field, {}, deadline_ms);
+}
+
+void record(Key& key) {
+  fields_of(key.entry()).for_each(HashFields::kBeforeAll, [&](const FieldView& view) {
+    packed::Item::Buffer field_buffer;
+    packed::Item::Buffer value_buffer;
+    std::string_view field = view.field.view(&field_buffer);
+    key.record(EffectKind::kField, field, view.value.view(&value_buffer));
+    if (view.deadline_ms != kNoDeadline) record_field_deadline(key, field, view.deadline_ms);
+    return true;
+  });
+  if (key.entry()->has_deadline()) {
+    key.record(EffectKind::kDeadline, {}, {}, key.entry()->deadline());
+  }
+}
+
+// Fields that one call of expire_fields() removes at most: about a tenth of a millisecond.
+constexpr int kExpiredAtOnceMax = 1024;
+
+}  // namespace
+
+const ValueOps kHashOps = {
+    length, value_bytes, destroy, destroy_some, copy, encoding_name, memory_bytes, record,
+};
+
+bool Hash::set(std::string_view field, std::string_view value, HashFields::Deadline deadline) {
+  if (!key_.exists()) key_.put(HashFields::make(key_.db(), key_.name()));
+  HashFields target = fields();
+  bool is_new = target.set(field, value, key_.context().limits, now_ms(), deadline);
+  moved_to(target);
+  if (key_.records()) {
+    key_.record(EffectKind::kField, field, value);
+    if (deadline == HashFields::Deadline::kKept) {
+      std::optional<FieldView> kept = find(field);
+      if (kept && kept->deadline_ms != kNoDeadline) {
+        record_field_deadline(key_, field, kept->deadline_ms);
+      }
+    }
+  }
+  return is_new;
+}
+
+bool Hash::erase(std::string_view field) {
+  if (!key_.exists()) return false;
+  HashFields target = fields();
+  HashFields::Erased erased = target.erase(field, now_ms());
+  if (erased == HashFields::Erased::kNothing) return false;
+  moved_to(target);
+  key_.record(EffectKind::kFieldErase, field);
+  if (target.count() == 0) key_.erase();
+  return erased == HashFields::Erased::kLive;
+}
+
+void Hash::set_deadline(std::string_view field, int64_t deadline_ms) {
+  HashFields target = fields();
+  target.set_deadline(field, deadline_ms);
+  moved_to(target);
+  if (deadline_ms != kNoDeadline) {
+    Keyspace& keyspace = key_.context().keyspace;
+    keyspace.set_deadline_flag(key_.slot(), key_.word(), true);
+    keyspace.note_deadline(key_.slot(), deadline_ms);
+  }
+  record_field_deadline(key_, field, deadline_ms);
+}
+
+void Hash::make_large() {
+  if (!key_.exists()) key_.put(HashFields::make(key_.db(), key_.name()));
+  HashFields target = fields();
+  target.make_large();
+  moved_to(target);
+}
+
+void Hash::drop_due() {
+  if (!key_.exists()) return;
+  if (fields().find_due(now_ms())) [[unlikely]] {
+    expire_fields(key_, now_ms());
+  }
+}
+
+int64_t expire_fields(Key& key, int64_t now_ms) {
+  Hash hash(key);
+  int removed = 0;
+  for (; key.exists() && removed < kExpiredAtOnceMax; ++removed) {
+    std::optional<FieldView> due = hash.fields().find_due(now_ms);
+    if (!due) break;
+    // The field's bytes are those of the hash, which erase() moves: it is sought by a copy.
+    packed::Item::Buffer buffer;
+    std::string field(due->field.view(&buffer));
+    hash.erase(field);
+    stats().expired_fields.add();
+  }
+  if (removed != 0) key.changed();
+  if (!key.exists()) return kNoDeadline;
+  int64_t next_ms = hash.fields().next_deadline();
+  if (next_ms == kNoDeadline && !key.entry()->has_deadline()) {
+    key.context().keyspace.set_deadline_flag(key.slot(), key.word(), false);
+  }
+  return next_ms;
+}
+
+int64_t next_field_deadline(const Entry* entry) {
+  return entry->type() == Type::kHash ? fields_of(entry).next_deadline() : kNoDeadline;
+}
+
+}  // namespace dyno
