@@ -63,6 +63,10 @@ def encode(args):
     return b"".join(out)
 
 
+# What a RESP2 null array becomes; the golden texts tell it from a null bulk string.
+NULL_ARRAY = None
+
+
 class Incomplete(Exception):
     """More bytes are needed."""
 
@@ -105,7 +109,7 @@ def parse(buf, pos=0):
     if kind in b"*~>":
         size = int(text)
         if size < 0:
-            return None, pos
+            return NULL_ARRAY, pos
         items = []
         for _ in range(size):
             item, pos = parse(buf, pos)

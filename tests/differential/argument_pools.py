@@ -127,7 +127,7 @@ POOLS = {
     "sortby": [b"nosort", b"w_*", b"h0->f1", b"h*->f1", b"*", b"s*", b"x", b"*->", b"*->f"],
     "sortget": [b"#", b"s*", b"h*->f1", b"*", b"nokey", b"h*->", b"w_*"],
     "scancur": [b"abc", b"x0", b"18446744073709551616", b"1x", b" 0"],
-    "bltime": [b"-1", b"-1.5", b"abc", b"nan", b"1e308", b"", b"inf", b"0.000001", b"0.001"],
+    "bltime": [b"-1", b"-1.5", b"abc", b"nan", b"", b"inf", b"0.000001", b"0.001"],
     "db": [b"0", b"1", b"15", b"16", b"-1", b"abc", b"", b"2147483648"],
     "hll": MEMBERS + [b"u%d" % i for i in range(3000)],
     "odd": [b"", b"FOO", b"NX", b"XX", b"GET", b"LIMIT", b"-1", b"0", b"abc", b"WITHSCORES",
