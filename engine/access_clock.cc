@@ -6,9 +6,13 @@
 namespace dyno {
 namespace {
 
-uint32_t minute(int64_t now_ms) { return static_cast<uint32_t>(now_ms / 60000) & kLfuMinuteMask; }
+uint32_t minute(int64_t now_ms) {
+  return static_cast<uint32_t>(now_ms / 60000) & kLfuMinuteMask;
+}
 
-uint32_t make_lfu(uint32_t counter, int64_t now_ms) { return counter | (minute(now_ms) << 8); }
+uint32_t make_lfu(uint32_t counter, int64_t now_ms) {
+  return counter | (minute(now_ms) << 8);
+}
 
 }  // namespace
 
@@ -32,8 +36,9 @@ void touch_lfu(Entry* entry, const Limits& limits, int64_t now_ms, uint64_t rand
 }
 
 void set_initial_clock(Entry* entry, const Limits& limits, int64_t now_ms) {
-  entry->set_clock(limits.policy_is_lfu() ? make_lfu(kLfuInitial, now_ms)
-                                          : static_cast<uint32_t>(now_ms / 1000) & Entry::kClockMask);
+  entry->set_clock(limits.policy_is_lfu()
+                       ? make_lfu(kLfuInitial, now_ms)
+                       : static_cast<uint32_t>(now_ms / 1000) & Entry::kClockMask);
 }
 
 void inherit_clock(Entry* fresh, const Entry* old, const Limits& limits, int64_t now_ms) {

@@ -23,7 +23,8 @@ void inherit_clock(Entry* fresh, const Entry* old, const Limits& limits, int64_t
 
 // Seconds since the last access (LRU clocks), modulo 12 days.
 [[nodiscard]] inline int64_t idle_seconds(const Entry* entry, int64_t now_ms) {
-  return static_cast<int64_t>((static_cast<uint32_t>(now_ms / 1000) - entry->clock()) & Entry::kClockMask);
+  return static_cast<int64_t>((static_cast<uint32_t>(now_ms / 1000) - entry->clock()) &
+                              Entry::kClockMask);
 }
 // The counter after the decay that is due (LFU clocks): 0 to 255.
 [[nodiscard]] uint32_t lfu_counter(const Entry* entry, const Limits& limits, int64_t now_ms);

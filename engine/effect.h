@@ -16,21 +16,21 @@
 namespace dyno {
 
 enum class EffectKind : uint8_t {
-  kErase = 1,        // The key is gone.
-  kString = 2,       // The key is a string: element = its bytes. The deadline is not part of it.
-  kPatch = 3,        // Bytes of a string from `position` on: element; zeros fill a gap.
-  kDeadline = 4,     // position = ms of Unix time, or -1: the key does not expire.
-  kField = 5,        // element = field, value; the field loses its deadline.
-  kFieldErase = 6,   // element = field
+  kErase = 1,          // The key is gone.
+  kString = 2,         // The key is a string: element = its bytes. The deadline is not part of it.
+  kPatch = 3,          // Bytes of a string from `position` on: element; zeros fill a gap.
+  kDeadline = 4,       // position = ms of Unix time, or -1: the key does not expire.
+  kField = 5,          // element = field, value; the field loses its deadline.
+  kFieldErase = 6,     // element = field
   kFieldDeadline = 7,  // element = field, position = ms of Unix time or -1
-  kMember = 8,       // element = member of a set
-  kMemberErase = 9,  // element
-  kScore = 10,       // element = member of a sorted set, score
-  kScoreErase = 11,  // element
-  kListInsert = 12,  // element goes before the element now at `position` (0: head, size: tail)
-  kListSet = 13,     // position, element
-  kListErase = 14,   // position = first element, count = how many
-  kFlush = 15,       // The database, or with db = -1 all of them, is empty.
+  kMember = 8,         // element = member of a set
+  kMemberErase = 9,    // element
+  kScore = 10,         // element = member of a sorted set, score
+  kScoreErase = 11,    // element
+  kListInsert = 12,    // element goes before the element now at `position` (0: head, size: tail)
+  kListSet = 13,       // position, element
+  kListErase = 14,     // position = first element, count = how many
+  kFlush = 15,         // The database, or with db = -1 all of them, is empty.
 };
 
 struct Effect {

@@ -14,8 +14,8 @@ std::string_view type_name(Type type) {
 
 Entry* Entry::make(Type type, Encoding encoding, int db, std::string_view key, bool has_deadline,
                    size_t value_bytes) {
-  size_t bytes = sizeof(meta_) + varint_bytes(key.size()) + key.size() + (has_deadline ? 8 : 0) +
-                 value_bytes;
+  size_t bytes =
+      sizeof(meta_) + varint_bytes(key.size()) + key.size() + (has_deadline ? 8 : 0) + value_bytes;
   Entry* entry = new (memory::allocate(bytes)) Entry;
   entry->meta_ = static_cast<uint32_t>(type) | (static_cast<uint32_t>(encoding) << 3) |
                  (static_cast<uint32_t>(has_deadline) << 6) | (static_cast<uint32_t>(db) << 8);
@@ -25,7 +25,8 @@ Entry* Entry::make(Type type, Encoding encoding, int db, std::string_view key, b
 }
 
 Entry* Entry::make_like(const Entry* model, Type type, Encoding encoding, size_t value_bytes) {
-  Entry* entry = make(type, encoding, model->db(), model->key(), model->has_deadline(), value_bytes);
+  Entry* entry =
+      make(type, encoding, model->db(), model->key(), model->has_deadline(), value_bytes);
   entry->set_clock(model->clock());
   if (model->has_deadline()) entry->set_deadline(model->deadline());
   return entry;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Error texts that several families share, as Redis 7.2 words them. Clients match on the first word,
-// some on more.
+// Error texts that several families share, as Redis 7.2 words them. Clients match on the first
+// word, some on more.
 #pragma once
 
 #include <string_view>
@@ -26,8 +26,7 @@ inline constexpr std::string_view kTimeoutNegative = "ERR timeout is negative";
 inline constexpr std::string_view kTimeoutNotFloat = "ERR timeout is not a float or out of range";
 inline constexpr std::string_view kOutOfMemory =
     "OOM command not allowed when used memory > 'maxmemory'.";
-inline constexpr std::string_view kSameObject =
-    "ERR source and destination objects are the same";
+inline constexpr std::string_view kSameObject = "ERR source and destination objects are the same";
 inline constexpr std::string_view kMinMaxNotFloat = "ERR min or max is not a float";
 inline constexpr std::string_view kMinMaxNotText = "ERR min or max not valid string range item";
 inline constexpr std::string_view kNan = "ERR resulting score is not a number (NaN)";

@@ -35,8 +35,8 @@ namespace {
 
 struct ThreadCache;
 
-// Every thread's cache, for the sum of used bytes. Caches outlive their threads: a finished thread's
-// cache is taken over by the next one that starts.
+// Every thread's cache, for the sum of used bytes. Caches outlive their threads: a finished
+// thread's cache is taken over by the next one that starts.
 struct Caches {
   std::mutex mutex;
   std::vector<ThreadCache*> all;
@@ -106,7 +106,8 @@ Range& range() {
       void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
       if (at == MAP_FAILED) continue;
-      uintptr_t aligned = (reinterpret_cast<uintptr_t>(at) + (2u << 20) - 1) & ~uintptr_t{(2u << 20) - 1};
+      uintptr_t aligned =
+          (reinterpret_cast<uintptr_t>(at) + (2u << 20) - 1) & ~uintptr_t{(2u << 20) - 1};
       made->begin = reinterpret_cast<char*>(aligned);
       made->span_count = (bytes - (2u << 20)) / kSpanBytes;
       ::madvise(made->begin, made->span_count * kSpanBytes, MADV_HUGEPAGE);
@@ -293,7 +294,8 @@ size_t batch_count(size_t index) {
 
 [[maybe_unused, gnu::noinline]] void* refill(ThreadCache& own, size_t index) {
   ThreadCache::List& list = own.lists[index];
-  list.count += static_cast<uint32_t>(size_class(index).take(index, batch_count(index), &list.head));
+  list.count +=
+      static_cast<uint32_t>(size_class(index).take(index, batch_count(index), &list.head));
   FreeObject* object = list.head;
   list.head = object->next;
   --list.count;
@@ -317,7 +319,8 @@ inline bool in_range(const void* object) {
 }
 
 inline size_t class_of(const void* object) {
-  return span_classes[static_cast<size_t>(static_cast<const char*>(object) - range_begin) / kSpanBytes];
+  return span_classes[static_cast<size_t>(static_cast<const char*>(object) - range_begin) /
+                      kSpanBytes];
 }
 
 }  // namespace
@@ -330,7 +333,8 @@ void* allocate(size_t size) {
     own.count(static_cast<int64_t>(class_bytes(index)));
     ThreadCache::List& list = own.lists[index];
     FreeObject* object = list.head;
-    if (object == nullptr) [[unlikely]] return refill(own, index);
+    if (object == nullptr) [[unlikely]]
+      return refill(own, index);
     list.head = object->next;
     --list.count;
     return object;
@@ -352,7 +356,8 @@ void release(void* object) {
     FreeObject* freed = static_cast<FreeObject*>(object);
     freed->next = list.head;
     list.head = freed;
-    if (++list.count > 2 * batch_count(index)) [[unlikely]] overflow(own, index);
+    if (++list.count > 2 * batch_count(index)) [[unlikely]]
+      overflow(own, index);
     return;
   }
   own.count(-static_cast<int64_t>(::malloc_usable_size(object)));
@@ -382,9 +387,13 @@ int64_t used_bytes() {
   return sum;
 }
 
-int64_t thread_used_bytes() { return cache().used.load(std::memory_order_relaxed); }
+int64_t thread_used_bytes() {
+  return cache().used.load(std::memory_order_relaxed);
+}
 
-int64_t span_bytes() { return DYNO_SPANS ? range().bytes.load(std::memory_order_relaxed) : 0; }
+int64_t span_bytes() {
+  return DYNO_SPANS ? range().bytes.load(std::memory_order_relaxed) : 0;
+}
 
 void purge() {
   if (!DYNO_SPANS) return;

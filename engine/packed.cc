@@ -98,7 +98,9 @@ void Encoded::set_integer(int64_t value) {
   }
 }
 
-Encoded::Encoded(int64_t integer) { set_integer(integer); }
+Encoded::Encoded(int64_t integer) {
+  set_integer(integer);
+}
 
 Encoded::Encoded(std::string_view text) {
   int64_t integer;

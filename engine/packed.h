@@ -7,7 +7,7 @@
 //            | 0x80..0xbf                                an integer of 0 to 63
 //            | 0xc0 i8 | 0xc1 i16 | 0xc2 i24 | 0xc3 i32 | 0xc4 i48 | 0xc5 i64
 //            | 0xc6 size:u16 byte[size] | 0xc7 size:u32 byte[size]
-//            | 0xc8 f64                                  a double, only where the collection says so
+//            | 0xc8 f64                                  a double, where the collection says so
 //
 // All little endian. A text that is a canonical int64 is always an integer item, and every integer
 // has the one shortest form, so that two items are equal exactly when their bytes are: a search
@@ -99,11 +99,15 @@ inline void set_header(uint8_t* value, uint32_t bytes, uint32_t count) {
   std::memcpy(value, &narrow_bytes, 2);
   std::memcpy(value + 2, &narrow_count, 2);
 }
-[[nodiscard]] inline const uint8_t* begin(const uint8_t* value) { return value + kHeaderBytes; }
+[[nodiscard]] inline const uint8_t* begin(const uint8_t* value) {
+  return value + kHeaderBytes;
+}
 [[nodiscard]] inline const uint8_t* end(const uint8_t* value) {
   return value + kHeaderBytes + items_bytes(value);
 }
-[[nodiscard]] inline size_t value_bytes(const uint8_t* value) { return kHeaderBytes + items_bytes(value); }
+[[nodiscard]] inline size_t value_bytes(const uint8_t* value) {
+  return kHeaderBytes + items_bytes(value);
+}
 
 // The first item in [at, end) equal to `wanted`, looking at every `stride`th, or null.
 [[nodiscard]] const uint8_t* find(const uint8_t* at, const uint8_t* end, const Encoded& wanted,

@@ -22,7 +22,8 @@ int64_t now_us() {
 }  // namespace
 
 void Reclaimer::give(Entry* entry) {
-  if (entry->encoding() != Encoding::kLarge || value_ops(entry).length(entry) <= kFreedAtOnceElements) {
+  if (entry->encoding() != Encoding::kLarge ||
+      value_ops(entry).length(entry) <= kFreedAtOnceElements) {
     destroy_entry(entry);
     return;
   }
@@ -80,7 +81,8 @@ bool Reclaimer::run(int64_t budget_us) {
     }
     bool done = false;
     do {
-      done = entry != nullptr ? value_ops(entry).destroy_some(entry, kStepElements) : step(*flushed);
+      done =
+          entry != nullptr ? value_ops(entry).destroy_some(entry, kStepElements) : step(*flushed);
     } while (!done && now_us() < end_us);
     if (done && entry != nullptr) {
       memory::release(entry);

@@ -32,6 +32,8 @@ void SlotLock::lock_contended() {
   }
 }
 
-void SlotLock::wake() { ::syscall(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0); }
+void SlotLock::wake() {
+  ::syscall(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
 
 }  // namespace dyno

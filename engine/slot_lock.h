@@ -23,7 +23,8 @@ class SlotLock {
     return state_.compare_exchange_strong(expected, kHeld, std::memory_order_acquire);
   }
   void unlock() {
-    if (state_.exchange(kFree, std::memory_order_release) == kHeldWithSleepers) [[unlikely]] wake();
+    if (state_.exchange(kFree, std::memory_order_release) == kHeldWithSleepers) [[unlikely]]
+      wake();
   }
   // For checks only: some thread holds the lock.
   [[nodiscard]] bool is_locked() const { return state_.load(std::memory_order_relaxed) != kFree; }

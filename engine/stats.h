@@ -41,7 +41,8 @@ struct alignas(64) ThreadStats {
 // The calling thread's counters.
 [[nodiscard]] ThreadStats& stats();
 
-// The sum of one counter over all threads, e.g. sum_stats([](ThreadStats& s) { return s.commands.get(); }).
+// The sum of one counter over all threads, e.g. sum_stats([](ThreadStats& s) { return
+// s.commands.get(); }).
 template <class Read>
 [[nodiscard]] int64_t sum_stats(Read&& read);
 // Calls visit(ThreadStats&) for every thread's counters.

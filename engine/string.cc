@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Strings: values of bytes. One that is a canonical int64 is stored as a number (a zigzag varint of one
-// to ten bytes), any other inside the entry behind its size. A string that was changed in place
+// Strings: values of bytes. One that is a canonical int64 is stored as a number (a zigzag varint of
+// one to ten bytes), any other inside the entry behind its size. A string that was changed in place
 // (APPEND, SETRANGE, SETBIT) stays text even when it looks like a number.
 //
 // Concurrent writers on replicas: the later SET wins as a whole; increments all count.
@@ -18,7 +18,9 @@
 namespace dyno {
 namespace {
 
-size_t text_value_bytes(size_t size) { return varint_bytes(size) + size; }
+size_t text_value_bytes(size_t size) {
+  return varint_bytes(size) + size;
+}
 
 size_t value_bytes(const Entry* entry) {
   return entry->is_number() ? varint_bytes(zigzag(entry->number()))
@@ -74,7 +76,9 @@ std::string_view String::view(Buffer* buffer) const {
   return {buffer->bytes, format_int64(entry->number(), buffer->bytes)};
 }
 
-size_t String::size() const { return key_.exists() ? length(key_.entry()) : 0; }
+size_t String::size() const {
+  return key_.exists() ? length(key_.entry()) : 0;
+}
 
 void String::assign(std::string_view bytes, DeadlineChange deadline) {
   int64_t number = 0;
@@ -92,9 +96,9 @@ void String::assign(std::string_view bytes, DeadlineChange deadline) {
     size_t total = entry->head_bytes() + wanted;
     in_place = memory::usable_bytes(entry) == memory::rounded_bytes(total);
   }
-  Entry* target = in_place ? entry
-                           : Entry::make(Type::kString, encoding, key_.db(), key_.name(), has_deadline,
-                                         wanted);
+  Entry* target =
+      in_place ? entry
+               : Entry::make(Type::kString, encoding, key_.db(), key_.name(), has_deadline, wanted);
   target->set_encoding(encoding);
   if (has_deadline) target->set_deadline(at_ms);
   if (is_number) {
@@ -138,8 +142,7 @@ uint8_t* String::edit(size_t size) {
     key_.put(fresh);
   } else if (size > key_.entry()->text().size()) {
     size_t old = key_.entry()->text().size();
-    Entry* grown =
-        Entry::resize_value(key_.entry(), text_value_bytes(size), text_value_bytes(old));
+    Entry* grown = Entry::resize_value(key_.entry(), text_value_bytes(size), text_value_bytes(old));
     key_.moved(grown);
     size_t shift = varint_bytes(size) - varint_bytes(old);
     uint8_t* bytes = grown->value() + varint_bytes(old);
@@ -164,7 +167,8 @@ void String::patch(size_t offset, std::string_view bytes) {
 }
 
 bool allows_size(Context& context, uint64_t size) {
-  if (size <= static_cast<uint64_t>(static_cast<int64_t>(context.limits.bulk_bytes_max))) return true;
+  if (size <= static_cast<uint64_t>(static_cast<int64_t>(context.limits.bulk_bytes_max)))
+    return true;
   context.error(errors::kTooLong);
   return false;
 }

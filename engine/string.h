@@ -26,8 +26,8 @@ class String {
 
   explicit String(Key& key) : key_(key) {}
 
-  // The bytes, empty when the key is missing. Numbers are written into `buffer`; otherwise a view into
-  // the entry, valid until the next change.
+  // The bytes, empty when the key is missing. Numbers are written into `buffer`; otherwise a view
+  // into the entry, valid until the next change.
   [[nodiscard]] std::string_view view(Buffer* buffer) const;
   [[nodiscard]] size_t size() const;
 
@@ -41,7 +41,8 @@ class String {
   [[nodiscard]] uint8_t* edit(size_t size);
   // Reports bytes [offset, offset + size) as changed by edit(); with size 0, that the value grew.
   void patched(size_t offset, size_t size);
-  // edit() and patched() in one: writes `bytes` at `offset`, zeros before them if the value was shorter.
+  // edit() and patched() in one: writes `bytes` at `offset`, zeros before them if the value was
+  // shorter.
   void patch(size_t offset, std::string_view bytes);
 
  private:

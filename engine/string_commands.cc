@@ -122,8 +122,12 @@ void set_with_time(Context& c, TimeUnit unit) {
   c.reply.ok();
 }
 
-void setex(Context& c) { set_with_time(c, {true, false}); }
-void psetex(Context& c) { set_with_time(c, {false, false}); }
+void setex(Context& c) {
+  set_with_time(c, {true, false});
+}
+void psetex(Context& c) {
+  set_with_time(c, {false, false});
+}
 
 void getset(Context& c) {
   Key key(c, c.args[1], Key::Use::kRead);
@@ -287,8 +291,12 @@ void increment(Context& c, int64_t by) {
   c.reply.integer(value);
 }
 
-void incr(Context& c) { increment(c, 1); }
-void decr(Context& c) { increment(c, -1); }
+void incr(Context& c) {
+  increment(c, 1);
+}
+void decr(Context& c) {
+  increment(c, -1);
+}
 
 void incrby(Context& c) {
   auto by = parse_int64(c.args[2]);

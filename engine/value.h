@@ -28,7 +28,8 @@ struct ValueOps {
   Entry* (*copy)(const Entry* entry, int db, std::string_view name);
   // What OBJECT ENCODING answers.
   std::string_view (*encoding_name)(const Entry* entry);
-  // Bytes of the entry and all it owns; for large values an estimate from `samples` elements (0: all).
+  // Bytes of the entry and all it owns; for large values an estimate from `samples` elements (0:
+  // all).
   size_t (*memory_bytes)(const Entry* entry, size_t samples);
   // Records the effects that build this value from nothing under the key's name, its deadline
   // included. The caller has recorded kErase before.
@@ -43,7 +44,9 @@ extern const ValueOps kSetOps;
 extern const ValueOps kZSetOps;
 extern const ValueOps kHashOps;
 
-[[nodiscard]] inline const ValueOps& value_ops(const Entry* entry) { return value_ops(entry->type()); }
+[[nodiscard]] inline const ValueOps& value_ops(const Entry* entry) {
+  return value_ops(entry->type());
+}
 
 // Frees an entry that is in no table.
 void destroy_entry(Entry* entry);

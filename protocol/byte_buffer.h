@@ -32,7 +32,8 @@ class ByteBuffer {
 
   // Room for `size` more bytes, to be written at the returned place and then committed.
   char* reserve(size_t size) {
-    if (capacity_ - end_ < size) [[unlikely]] grow(size);
+    if (capacity_ - end_ < size) [[unlikely]]
+      grow(size);
     return data_ + end_;
   }
   [[nodiscard]] size_t room() const { return capacity_ - end_; }

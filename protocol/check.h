@@ -17,5 +17,6 @@ namespace dyno {
 
 }  // namespace dyno
 
-#define DYNO_CHECK(condition) \
-  (__builtin_expect(!!(condition), 1) ? (void)0 : ::dyno::check_failed(#condition, __FILE__, __LINE__))
+#define DYNO_CHECK(condition)                   \
+  (__builtin_expect(!!(condition), 1) ? (void)0 \
+                                      : ::dyno::check_failed(#condition, __FILE__, __LINE__))

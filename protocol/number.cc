@@ -11,11 +11,13 @@
 namespace dyno {
 namespace {
 
-// strtod needs a terminated text; longer ones than any sensible number are refused unread, with room
-// for a full "%.17Lf" of the largest long double.
+// strtod needs a terminated text; longer ones than any sensible number are refused unread, with
+// room for a full "%.17Lf" of the largest long double.
 constexpr size_t kFloatTextMax = 5 * 1024;
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
 
 template <typename T, T (*convert)(const char*, char**)>
 std::optional<T> parse_float(std::string_view text) {
@@ -115,7 +117,8 @@ std::string format_double(double value) {
     return out;
   }
   char text[40];
-  auto end = std::to_chars(text, text + sizeof(text), std::fabs(value), std::chars_format::scientific).ptr;
+  auto end =
+      std::to_chars(text, text + sizeof(text), std::fabs(value), std::chars_format::scientific).ptr;
   std::string_view shortest(text, static_cast<size_t>(end - text));
   size_t e = shortest.find('e');
   std::string digits(1, shortest[0]);

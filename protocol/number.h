@@ -20,8 +20,8 @@ inline constexpr size_t kInt64TextMax = 20;
 // Canonical decimal uint64, as SCAN's cursor is read.
 [[nodiscard]] std::optional<uint64_t> parse_uint64(std::string_view text);
 
-// A float as a command argument: what strtod takes as a whole ("1e3", "0x1p3", "inf", "+5"), without
-// spaces around it, and never NaN.
+// A float as a command argument: what strtod takes as a whole ("1e3", "0x1p3", "inf", "+5"),
+// without spaces around it, and never NaN.
 [[nodiscard]] std::optional<double> parse_double(std::string_view text);
 
 // The same in extended precision, for INCRBYFLOAT and HINCRBYFLOAT.
@@ -31,8 +31,8 @@ inline constexpr size_t kInt64TextMax = 20;
 size_t format_int64(int64_t value, char* out);
 void append_int64(std::string& out, int64_t value);
 
-// The shortest text that reads back as the same number, as Redis 7.2 writes scores: whole numbers as
-// integers, "inf", "-inf", scientific notation where plain decimals would be long.
+// The shortest text that reads back as the same number, as Redis 7.2 writes scores: whole numbers
+// as integers, "inf", "-inf", scientific notation where plain decimals would be long.
 [[nodiscard]] std::string format_double(double value);
 
 // How INCRBYFLOAT stores its result: "%.17Lf" with trailing zeros removed.

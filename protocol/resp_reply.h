@@ -11,8 +11,8 @@
 
 namespace dyno {
 
-// Appends to a buffer that it does not own. Aggregates announce their size first and are followed by
-// that many elements (a map: twice as many). Not thread-safe.
+// Appends to a buffer that it does not own. Aggregates announce their size first and are followed
+// by that many elements (a map: twice as many). Not thread-safe.
 class Reply {
  public:
   explicit Reply(ByteBuffer* out, int version = 2) : out_(out), version_(version) {}
@@ -28,7 +28,9 @@ class Reply {
   // `text` starts with its code ("ERR ...", "WRONGTYPE ..."); line ends inside become spaces.
   void error(std::string_view text);
   void integer(int64_t value);
-  void boolean(bool value) { version_ == 3 ? out_->append(value ? "#t\r\n" : "#f\r\n") : integer(value); }
+  void boolean(bool value) {
+    version_ == 3 ? out_->append(value ? "#t\r\n" : "#f\r\n") : integer(value);
+  }
   void bulk(std::string_view bytes);
   void bulk_int(int64_t value);
   // A double: RESP3 has a type of its own, RESP2 gets a bulk string.

@@ -24,7 +24,9 @@ int hex_value(char c) {
   return -1;
 }
 
-bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+bool is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 // Reads a "..." word whose opening quote is at line[at - 1]; `at` ends behind the closing one.
 bool read_double_quoted(std::string_view line, size_t& at, std::string* word) {
@@ -151,9 +153,11 @@ RequestParser::Line RequestParser::read_length(std::string_view unread, int64_t*
     at_ = static_cast<size_t>(p + 2 - unread.data());
     return Line::kOk;
   }
-  const char* cr = static_cast<const char*>(std::memchr(begin, '\r', static_cast<size_t>(limit - begin)));
+  const char* cr =
+      static_cast<const char*>(std::memchr(begin, '\r', static_cast<size_t>(limit - begin)));
   if (cr == nullptr || cr + 1 >= limit) {
-    return static_cast<size_t>(limit - begin) > kInlineBytesMax ? Line::kTooLong : Line::kIncomplete;
+    return static_cast<size_t>(limit - begin) > kInlineBytesMax ? Line::kTooLong
+                                                                : Line::kIncomplete;
   }
   auto parsed = parse_int64({begin, static_cast<size_t>(cr - begin)});
   if (!parsed) return Line::kBad;

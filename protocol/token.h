@@ -31,8 +31,8 @@ using SlotIndex = uint16_t;
 // What a node computes once per key of a command.
 struct KeyHash {
   Token token;
-  // Places the key inside its slot: 32 bits of the hash of the whole key, so that keys under one hash
-  // tag spread.
+  // Places the key inside its slot: 32 bits of the hash of the whole key, so that keys under one
+  // hash tag spread.
   uint32_t inner;
 
   [[nodiscard]] SlotIndex slot() const { return slot_of(token); }

@@ -108,9 +108,11 @@ def rule_spdx(tree):
 
 
 def rule_head_comment(tree):
-    """Every source file says what it is before it says anything else."""
+    """Every source file says what it is first; for a .cc with a header, the header says it."""
     for path, text in tree.items():
         lines = text.splitlines()
+        if path.endswith(".cc") and path[:-3] + ".h" in tree:
+            continue
         if is_code(path):
             head = []
             for line in lines[1:]:

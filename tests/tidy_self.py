@@ -27,7 +27,8 @@ def body(lines):
 BAD = [
     (tidy.rule_spdx, "engine/answer.cc", SOURCE[3:], "first line"),
     (tidy.rule_spdx, "scripts/build", "#!/bin/sh\ntrue\n", "first two lines"),
-    (tidy.rule_head_comment, "engine/answer.cc", HEAD[:39] + "int a;\n", "open with a comment"),
+    (tidy.rule_head_comment, "engine/answer.h", HEAD[:39] + "int a;\n", "open with a comment"),
+    (tidy.rule_head_comment, "engine/other.cc", HEAD[:39] + "int a;\n", "open with a comment"),
     (tidy.rule_head_comment, "engine/a.py", "# " + tidy.SPDX + "\nimport os\n", "docstring"),
     (tidy.rule_lengths, "engine/answer.cc", SOURCE + "// " + "x" * 98 + "\n", "101 columns"),
     (tidy.rule_lengths, "engine/answer.cc", SOURCE + "\n" * 795, "801 lines"),
