@@ -173,15 +173,16 @@ int64_t Evictor::score(const Entry* entry, int64_t now_ms) const {
   return -1;
 }
 
-size_t Evictor::gather(const Slot& slot, uint32_t position, Batch* batch) const {
+size_t Evictor::gather(const Slot& slot, uint32_t position, size_t wanted, Batch* batch) const {
   // Neighbours in a table are as random as any other keys, and cost less.
   bool volatile_only = only_volatile();
+  auto step = static_cast<uint32_t>(volatile_only ? batch->size() : wanted);
   size_t count = 0;
   uint64_t at = position;
-  for (uint32_t words = 0; count == 0 && words < kWordsMax; words += batch->size()) {
-    at = slot.table.scan(static_cast<uint32_t>(at), batch->size(), [&](const uint64_t* word) {
+  for (uint32_t words = 0; count == 0 && words < kWordsMax; words += step) {
+    at = slot.table.scan(static_cast<uint32_t>(at), step, [&](const uint64_t* word) {
       if (volatile_only && !(EntryTable::flags(*word) & kWordHasDeadline)) return;
-      if (count == batch->size()) return;
+      if (count == wanted) return;
       (*batch)[count] = EntryTable::node(*word);
       __builtin_prefetch((*batch)[count++]);
     });
@@ -201,8 +202,9 @@ bool Evictor::sample(Pool* pool, int wanted, int64_t now_ms) {
     Slot& slot = executor_.keyspace().slot(static_cast<SlotIndex>((start + i) % kSlotCount));
     slot.lock.lock();
     bool has_any = volatile_only ? slot.deadline_count != 0 : !slot.table.empty();
-    size_t count = has_any ? gather(slot, position, &batch) : 0;
-    for (size_t j = 0; j < count && found < wanted; ++j) {
+    size_t count =
+        has_any ? gather(slot, position, static_cast<size_t>(wanted - found), &batch) : 0;
+    for (size_t j = 0; j < count; ++j) {
       int64_t s = score(batch[j], now_ms);
       if (s < 0) continue;
       pool->add(s, batch[j]);

@@ -48,8 +48,9 @@ class Evictor {
   [[nodiscard]] bool evict(const Candidate& candidate, int64_t now_ms);
   // Looks at some random keys; false when there are none.
   bool sample(Pool* pool, int wanted, int64_t now_ms);
-  // Some of a slot's keys, from a random place on; the slot is locked.
-  [[nodiscard]] size_t gather(const Slot& slot, uint32_t position, Batch* batch) const;
+  // Up to `wanted` of a slot's keys, from a random place on; the slot is locked.
+  [[nodiscard]] size_t gather(const Slot& slot, uint32_t position, size_t wanted,
+                              Batch* batch) const;
   // How much the policy would like the key to go; -1 when it may not.
   [[nodiscard]] int64_t score(const Entry* entry, int64_t now_ms) const;
   [[nodiscard]] bool only_volatile() const;

@@ -47,7 +47,7 @@ CommandTable all_commands() {
        {kStringCommands, kBitmapCommands, kHashCommands, kHashExpiryCommands, kListCommands,
         kSetCommands, kZSetCommands, kZSetAlgebraCommands, kHyperLogLogCommands, kGeoCommands,
         kGenericCommands, kExpiryCommands, kScanCommands, kSortCommands, kDumpCommands,
-        kTransactionCommands, kConnectionCommands, kClientCommands, kServerCommands, kConfigCommands,
+        kTransactionCommands, kLcsCommands, kConnectionCommands, kClientCommands, kServerCommands, kConfigCommands,
         kInfoCommands, kCommandCommands, kSlowLogCommands, kLatencyCommands, kMemoryCommands,
         kDebugCommands}) {
     table.add(rows);
