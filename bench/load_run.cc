@@ -166,7 +166,7 @@ void LoadRun::gather() {
     result_.total.merge(tally);
   }
   const uint64_t now = now_ns();
-  if (now < plan_.measure_from_ns + Worker::kTick_ns) return;
+  if (now < plan_.measure_from_ns + kSecond_ns) return;
   // A worker may post a little late; half a second is far more than a loop turn takes.
   close_seconds(static_cast<int64_t>((now - plan_.measure_from_ns - kSecond_ns / 2) / kSecond_ns));
 }
