@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// CONFIG: the configuration table as clients see it, and the reset of what INFO counts.
+#include <array>
+
+#include "engine/stats.h"
+#include "src/log.h"
+#include "src/server.h"
+
+namespace dyno {
+namespace {
+
+void config_get(Context& c) {
+  const ConfigTable& table = client_of(c).server.config_table();
+  const std::vector<ConfigTable::Pair> found = table.get(c.args.subspan(2));
+  c.reply.map(found.size());
+  for (const auto& [name, value] : found) {
+    c.reply.bulk(name);
+    c.reply.bulk(value);
+  }
+}
+
+void config_set(Context& c) {
+  if (c.args.size() % 2 != 0) return c.error(errors::kSyntax);
+  Server& server = client_of(c).server;
+  std::vector<ConfigTable::Pair> pairs;
+  for (size_t i = 2; i < c.args.size(); i += 2) pairs.emplace_back(c.args[i], c.args[i + 1]);
+  if (const std::optional<std::string> error = server.config_table().set(pairs)) {
+    return c.error("ERR " + *error);
+  }
+  for (const auto& [name, value] : pairs) {
+    const bool sensitive = server.config_table().is_sensitive(name);
+    server.log().write(LogLevel::kNotice, "configuration changed",
+                       {{"client", client_of(c).facts.address},
+                        {"name", name},
+                        {"value", sensitive ? "(not shown)" : value}});
+  }
+  c.reply.ok();
+}
+
+void config_rewrite(Context& c) {
+  Server& server = client_of(c).server;
+  if (const std::optional<std::string> error = server.config_table().rewrite()) {
+    return c.error("ERR " + *error);
+  }
+  server.log().write(LogLevel::kNotice, "configuration file rewritten",
+                     {{"client", client_of(c).facts.address}});
+  c.reply.ok();
+}
+
+// The counters that INFO shows as what happened since the start; not those of what there is now.
+void config_resetstat(Context& c) {
+  Server& server = client_of(c).server;
+  for_each_stats(
+      [](ThreadStats& each, void*) {
+        for (Counter* counter :
+             {&each.commands, &each.keyspace_hits, &each.keyspace_misses, &each.expired_keys,
+              &each.expired_fields, &each.evicted_keys, &each.errors}) {
+          counter->reset();
+        }
+      },
+      nullptr);
+  server.command_stats().reset();
+  ServerStats& stats = server.stats();
+  for (std::atomic<int64_t>* counter :
+       {&stats.connections_received, &stats.connections_rejected, &stats.clients_over_output_limit,
+        &stats.clients_over_query_limit, &stats.clients_over_memory_limit, &stats.protocol_errors,
+        &stats.auth_failures}) {
+    counter->store(0, std::memory_order_relaxed);
+  }
+  c.reply.ok();
+}
+
+void config_help(Context& c) {
+  static constexpr std::array<std::string_view, 11> kLines = {
+      "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+      "GET <pattern>",
+      "    Return parameters matching the glob-like <pattern> and their values.",
+      "SET <directive> <value>",
+      "    Set the configuration <directive> to <value>.",
+      "RESETSTAT",
+      "    Reset statistics reported by the INFO command.",
+      "REWRITE",
+      "    Rewrite the configuration file.",
+      "HELP",
+      "    Print this help.",
+  };
+  c.reply.array(kLines.size());
+  for (const std::string_view line : kLines) c.reply.simple(line);
+}
+
+constexpr auto kGroup = CommandGroup::kServer;
+constexpr uint32_t kPower = kAdmin | kNoScript | kLoading | kStale | kDangerous;
+
+const CommandSpec kRows[] = {
+    {"CONFIG",
+     -2,
+     0,
+     {},
+     kGroup,
+     "2.0.0",
+     "Depends on the subcommand.",
+     "Reads and changes the configuration.",
+     "",
+     nullptr},
+    {"CONFIG|GET",
+     -3,
+     kPower,
+     {},
+     kGroup,
+     "2.0.0",
+     "O(N) with N the number of settings",
+     "Returns the settings whose names match.",
+     "parameter [parameter ...]",
+     config_get},
+    {"CONFIG|SET",
+     -4,
+     kPower | kNoSlowlog,
+     {},
+     kGroup,
+     "2.0.0",
+     "O(N) with N the number of settings given",
+     "Changes settings, all of them or none.",
+     "<parameter value [parameter value ...]>",
+     config_set},
+    {"CONFIG|RESETSTAT",
+     2,
+     kPower,
+     {},
+     kGroup,
+     "2.0.0",
+     "O(1)",
+     "Sets the counters of INFO to 0.",
+     "",
+     config_resetstat},
+    {"CONFIG|REWRITE",
+     2,
+     kPower,
+     {},
+     kGroup,
+     "2.8.0",
+     "O(N) with N the size of the file",
+     "Writes changed settings into the configuration file.",
+     "",
+     config_rewrite},
+    {"CONFIG|HELP",
+     2,
+     kLoading | kStale,
+     {},
+     kGroup,
+     "5.0.0",
+     "O(1)",
+     "Returns a text about the subcommands.",
+     "",
+     config_help},
+};
+
+}  // namespace
+
+const std::span<const CommandSpec> kConfigCommands{kRows};
+
+}  // namespace dyno
