@@ -45,7 +45,8 @@ CommandTable all_commands() {
   CommandTable table;
   for (auto rows :
        {kStringCommands, kBitmapCommands, kHashCommands, kHashExpiryCommands, kListCommands,
-        kSetCommands, kZSetCommands, kZSetAlgebraCommands, kHyperLogLogCommands, kGeoCommands,
+        kSetCommands, kZSetCommands, kZSetRangeCommands, kZSetAlgebraCommands, kZSetPopCommands,
+        kHyperLogLogCommands, kGeoCommands,
         kGenericCommands, kExpiryCommands, kScanCommands, kSortCommands, kDumpCommands,
         kTransactionCommands, kLcsCommands, kConnectionCommands, kClientCommands, kServerCommands, kConfigCommands,
         kInfoCommands, kCommandCommands, kSlowLogCommands, kLatencyCommands, kMemoryCommands,
