@@ -1,0 +1,538 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/list_nodes.h"
+
+#include <algorithm>
+#include <new>
+
+#include "protocol/check.h"
+
+namespace dyno {
+namespace {
+
+constexpr uint32_t kHeaderBytes = ListNode::kHeaderBytes;
+// A list of few nodes lets each begin small and grow.
+constexpr uint32_t kGrowingNodes = 4;
+constexpr uint32_t kNodeBytesMin = 256;
+
+uint32_t capacity_of(const ListNode* node) {
+  return static_cast<uint32_t>(std::min<size_t>(memory::usable_bytes(node), ListNodes::kNodeBytes));
+}
+
+size_t directory_bytes(uint32_t capacity) {
+  return size_t{capacity} * (sizeof(ListNode*) + sizeof(uint16_t));
+}
+
+const uint8_t* skip_items(const uint8_t* item, uint32_t count) {
+  for (; count > 0; --count) item = next_item(item);
+  return item;
+}
+
+}  // namespace
+
+// --- Life
+// -----------------------------------------------------------------------------------------
+
+ListNodes* ListNodes::make() {
+  return new (memory::allocate(sizeof(ListNodes))) ListNodes;
+}
+
+ListNodes* ListNodes::copy() const {
+  ListNodes* made = new (memory::allocate(sizeof(ListNodes))) ListNodes;
+  *made = *this;
+  made->capacity_ = node_count_;
+  made->first_ = 0;
+  made->tail_known_ = 0;
+  made->directory_ = nullptr;
+  if (node_count_ == 0) return made;
+  made->directory_ = static_cast<ListNode**>(memory::allocate(directory_bytes(node_count_)));
+  std::memcpy(made->counts(), counts(), node_count_ * sizeof(uint16_t));
+  for (uint32_t n = 0; n < node_count_; ++n) {
+    const ListNode* node = nodes()[n];
+    auto items = static_cast<size_t>(node->last_end() - node->first());
+    auto* twin = static_cast<ListNode*>(memory::allocate(kHeaderBytes + items));
+    twin->begin = kHeaderBytes;
+    twin->end = node->is_lone() ? 0 : static_cast<uint16_t>(kHeaderBytes + items);
+    std::memcpy(twin->bytes() + kHeaderBytes, node->first(), items);
+    made->nodes()[n] = twin;
+  }
+  return made;
+}
+
+bool ListNodes::destroy_some(ListNodes* list, size_t budget) {
+  size_t freed = 0;
+  while (list->node_count_ > 0 && freed < budget) {
+    uint32_t n = --list->node_count_;
+    freed += list->counts()[n];
+    memory::release(list->nodes()[n]);
+  }
+  if (list->node_count_ > 0) return false;
+  memory::release(list->directory_);
+  memory::release(list);
+  return true;
+}
+
+size_t ListNodes::memory_bytes(size_t samples) const {
+  size_t bytes = memory::usable_bytes(this);
+  if (directory_ != nullptr) bytes += memory::usable_bytes(directory_);
+  size_t looked = samples == 0 ? node_count_ : std::min<size_t>(samples, node_count_);
+  size_t sum = 0;
+  for (size_t i = 0; i < looked; ++i)
+    sum += memory::usable_bytes(nodes()[i * node_count_ / looked]);
+  return looked == 0 ? bytes : bytes + sum * node_count_ / looked;
+}
+
+// --- Finding
+// --------------------------------------------------------------------------------------
+
+ListNodes::Place ListNodes::find_node(size_t index) const {
+  constexpr uint32_t kStride = 32;
+  const uint16_t* counts = this->counts();
+  auto sum_of = [&](uint32_t n) {
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < kStride; ++i) sum += counts[n + i];
+    return sum;
+  };
+  if (index < size_ / 2 || node_count_ <= 2) {
+    uint32_t n = 0;
+    while (n + kStride <= node_count_) {
+      uint32_t sum = sum_of(n);
+      if (index < sum) break;
+      index -= sum;
+      n += kStride;
+    }
+    while (index >= counts[n]) index -= counts[n++];
+    return {n, static_cast<uint32_t>(index), nullptr};
+  }
+  size_t behind = size_ - index;  // Items from this one to the end, at least one.
+  uint32_t n = node_count_;
+  while (n >= kStride) {
+    uint32_t sum = sum_of(n - kStride);
+    if (behind <= sum) break;
+    behind -= sum;
+    n -= kStride;
+  }
+  while (behind > counts[n - 1]) behind -= counts[--n];
+  --n;
+  return {n, static_cast<uint32_t>(counts[n] - behind), nullptr};
+}
+
+ListNodes::Place ListNodes::seek(size_t index) const {
+  Place place = find_node(index);
+  uint32_t steps = place.nth;
+  place.item = nodes()[place.node]->first();
+  if (place.node == last() && steps > 0) {
+    // The last items of the tail are known without a walk.
+    uint32_t from_end = counts()[place.node] - steps;
+    if (from_end <= tail_known_) {
+      place.item =
+          nodes()[place.node]->bytes() + tail_starts_[(tail_next_ - from_end) % kTailStarts];
+      return place;
+    }
+  }
+  place.item = skip_items(place.item, steps);
+  return place;
+}
+
+const uint8_t* ListNodes::at(size_t index) const {
+  return seek(index).item;
+}
+
+const uint8_t* ListNodes::back() {
+  ListNode* tail = nodes()[last()];
+  if (tail->is_lone()) return tail->first();
+  if (tail_known_ == 0) find_tail_starts();
+  return tail->bytes() + tail_starts_[(tail_next_ - 1u) % kTailStarts];
+}
+
+void ListNodes::find_tail_starts() {
+  const ListNode* tail = nodes()[last()];
+  uint32_t count = counts()[last()];
+  uint32_t known = std::min(count, kTailStarts);
+  const uint8_t* item = skip_items(tail->first(), count - known);
+  for (uint32_t i = 0; i < known; ++i) {
+    tail_starts_[i] = static_cast<uint16_t>(item - tail->bytes());
+    item = next_item(item);
+  }
+  tail_known_ = static_cast<uint8_t>(known);
+  tail_next_ = static_cast<uint8_t>(known % kTailStarts);
+}
+
+// --- The directory
+// --------------------------------------------------------------------------------
+
+void ListNodes::rearrange_directory(bool toward_front) {
+  uint32_t free = capacity_ - node_count_;
+  ListNode** old_directory = directory_;
+  ListNode** old_nodes = directory_ == nullptr ? nullptr : nodes();
+  uint16_t* old_counts = directory_ == nullptr ? nullptr : counts();
+  bool reuse = free > node_count_ / 4 + 2;
+  if (!reuse) {
+    DYNO_CHECK(node_count_ < UINT32_MAX / 2);
+    capacity_ = node_count_ + node_count_ / 2 + 4;
+    free = capacity_ - node_count_;
+    directory_ = static_cast<ListNode**>(memory::allocate(directory_bytes(capacity_)));
+  }
+  first_ = toward_front ? free - free / 8 : free / 8;
+  if (node_count_ > 0) {
+    std::memmove(nodes(), old_nodes, node_count_ * sizeof(ListNode*));
+    std::memmove(counts(), old_counts, node_count_ * sizeof(uint16_t));
+  }
+  if (!reuse) memory::release(old_directory);
+}
+
+void ListNodes::open_place(uint32_t n, bool toward_front) {
+  if (toward_front ? first_ == 0 : first_ + node_count_ == capacity_) {
+    rearrange_directory(toward_front);
+  }
+  if (toward_front) {
+    --first_;
+    std::memmove(nodes(), nodes() + 1, n * sizeof(ListNode*));
+    std::memmove(counts(), counts() + 1, n * sizeof(uint16_t));
+  } else {
+    uint32_t behind = node_count_ - n;
+    std::memmove(nodes() + n + 1, nodes() + n, behind * sizeof(ListNode*));
+    std::memmove(counts() + n + 1, counts() + n, behind * sizeof(uint16_t));
+  }
+  ++node_count_;
+}
+
+void ListNodes::close_places(uint32_t n, uint32_t count) {
+  uint32_t behind = node_count_ - n - count;
+  if (n < behind) {
+    std::memmove(nodes() + count, nodes(), n * sizeof(ListNode*));
+    std::memmove(counts() + count, counts(), n * sizeof(uint16_t));
+    first_ += count;
+  } else {
+    std::memmove(nodes() + n, nodes() + n + count, behind * sizeof(ListNode*));
+    std::memmove(counts() + n, counts() + n + count, behind * sizeof(uint16_t));
+  }
+  node_count_ -= count;
+  if (behind == 0) tail_known_ = 0;
+}
+
+// --- Nodes
+// ----------------------------------------------------------------------------------------
+
+void ListNodes::free_node(uint32_t n) {
+  memory::release(nodes()[n]);
+  close_places(n, 1);
+}
+
+ListNode* ListNodes::add_node(uint32_t n, size_t size, bool at_front, bool toward_front) {
+  bool lone = size > kItemBytesMax;
+  size_t wanted = kHeaderBytes + size;
+  if (!lone) {
+    wanted = std::max<size_t>(wanted, node_count_ < kGrowingNodes ? kNodeBytesMin : kNodeBytes);
+  }
+  open_place(n, toward_front);
+  auto* node = static_cast<ListNode*>(memory::allocate(wanted));
+  nodes()[n] = node;
+  counts()[n] = 0;
+  node->begin = kHeaderBytes;
+  if (at_front && !lone) node->begin = static_cast<uint16_t>(capacity_of(node));
+  node->end = lone ? 0 : node->begin;
+  if (n == last()) tail_known_ = 0;
+  return node;
+}
+
+ListNode* ListNodes::reallocate(uint32_t n, uint32_t capacity, bool at_front) {
+  ListNode* node = nodes()[n];
+  uint32_t used = node->used();
+  auto* moved = static_cast<ListNode*>(memory::allocate(capacity));
+  moved->begin = static_cast<uint16_t>(at_front ? capacity_of(moved) - used : kHeaderBytes);
+  moved->end = static_cast<uint16_t>(moved->begin + used);
+  std::memcpy(moved->bytes() + moved->begin, node->first(), used);
+  memory::release(node);
+  nodes()[n] = moved;
+  if (n == last()) tail_known_ = 0;
+  return moved;
+}
+
+ListNode* ListNodes::make_room(uint32_t n, size_t size, bool at_front) {
+  ListNode* node = nodes()[n];
+  if (node->is_lone() || counts()[n] >= kNodeItemsMax) return nullptr;
+  uint32_t capacity = capacity_of(node);
+  if (at_front ? node->begin >= kHeaderBytes + size : node->end + size <= capacity) return node;
+  uint32_t used = node->used();
+  size_t wanted = kHeaderBytes + used + size;
+  if (wanted > kNodeBytes) return nullptr;
+  uint32_t free = capacity - kHeaderBytes - used;
+  if (free >= size && free >= capacity / 4) {
+    // Half of what will be free goes to each side, so that this is rare whatever comes next.
+    auto half = static_cast<uint32_t>((free - size) / 2);
+    auto begin = static_cast<uint16_t>(kHeaderBytes + half + (at_front ? size : 0));
+    std::memmove(node->bytes() + begin, node->first(), used);
+    node->begin = begin;
+    node->end = static_cast<uint16_t>(begin + used);
+    if (n == last()) tail_known_ = 0;
+    return node;
+  }
+  if (capacity == kNodeBytes) return nullptr;
+  auto grown = static_cast<uint32_t>(std::max<size_t>(wanted, capacity * 2));
+  return reallocate(n, std::min(grown, kNodeBytes), at_front);
+}
+
+void ListNodes::trim(uint32_t n) {
+  ListNode* node = nodes()[n];
+  if (node->is_lone()) return;
+  size_t wanted = memory::rounded_bytes(kHeaderBytes + node->used());
+  if (wanted * 8 > size_t{capacity_of(node)} * 7) return;
+  reallocate(n, kHeaderBytes + node->used(), false);
+}
+
+void ListNodes::split(uint32_t n, uint32_t nth) {
+  const ListNode* left = nodes()[n];
+  const uint8_t* from = skip_items(left->first(), nth);
+  auto moved = static_cast<size_t>(left->last_end() - from);
+  ListNode* right = add_node(n + 1, moved, false, n < node_count_ / 2);
+  std::memcpy(right->bytes() + right->begin, from, moved);
+  right->end = static_cast<uint16_t>(right->begin + moved);
+  nodes()[n]->end = static_cast<uint16_t>(nodes()[n]->end - moved);
+  counts()[n + 1] = static_cast<uint16_t>(counts()[n] - nth);
+  counts()[n] = static_cast<uint16_t>(nth);
+}
+
+bool ListNodes::fit_together(uint32_t left, uint32_t right) const {
+  const ListNode* a = nodes()[left];
+  const ListNode* b = nodes()[right];
+  return !a->is_lone() && !b->is_lone() &&
+         kHeaderBytes + a->used() + b->used() <= kNodeBytes * 3 / 4 &&
+         counts()[left] + counts()[right] <= static_cast<int>(kNodeItemsMax);
+}
+
+void ListNodes::append_items(uint32_t to, uint32_t from) {
+  uint32_t moved = nodes()[from]->used();
+  uint32_t used = nodes()[to]->used();
+  ListNode* node = nodes()[to];
+  if (node->end + moved > capacity_of(node)) {
+    node = reallocate(to, std::max(capacity_of(node), kHeaderBytes + used + moved), false);
+  }
+  std::memcpy(node->bytes() + node->end, nodes()[from]->first(), moved);
+  node->end = static_cast<uint16_t>(node->end + moved);
+  counts()[to] = static_cast<uint16_t>(counts()[to] + counts()[from]);
+}
+
+void ListNodes::merge_around(uint32_t n) {
+  if (n + 1 < node_count_ && fit_together(n, n + 1)) {
+    append_items(n, n + 1);
+    free_node(n + 1);
+  }
+  if (n > 0 && n < node_count_ && fit_together(n - 1, n)) {
+    append_items(n - 1, n);
+    free_node(n);
+  }
+  tail_known_ = 0;
+}
+
+void ListNodes::compact() {
+  uint32_t kept = 0;
+  for (uint32_t n = 0; n < node_count_; ++n) {
+    if (counts()[n] == 0) {
+      memory::release(nodes()[n]);
+    } else if (kept > 0 && fit_together(kept - 1, n)) {
+      append_items(kept - 1, n);
+      memory::release(nodes()[n]);
+    } else {
+      nodes()[kept] = nodes()[n];
+      counts()[kept++] = counts()[n];
+    }
+  }
+  node_count_ = kept;
+  tail_known_ = 0;
+}
+
+// --- Changes
+// --------------------------------------------------------------------------------------
+
+void ListNodes::push_front(const packed::Encoded& item) {
+  size_t size = item.size();
+  ListNode* node = node_count_ > 0 ? make_room(0, size, true) : nullptr;
+  if (node == nullptr) {
+    // The node that is now inside keeps no room; the tail's remembered places would move with it.
+    if (node_count_ > 1) trim(0);
+    node = add_node(0, size, true, true);
+  }
+  if (node->is_lone()) {
+    item.write(node->bytes() + kHeaderBytes);
+  } else {
+    node->begin = static_cast<uint16_t>(node->begin - size);
+    item.write(node->bytes() + node->begin);
+  }
+  ++counts()[0];
+  ++size_;
+  bytes_ += size;
+}
+
+void ListNodes::push_back(const packed::Encoded& item) {
+  size_t size = item.size();
+  ListNode* node = node_count_ > 0 ? make_room(last(), size, false) : nullptr;
+  if (node == nullptr) {
+    if (node_count_ > 1) trim(last());
+    node = add_node(node_count_, size, false, false);
+  }
+  if (node->is_lone()) {
+    item.write(node->bytes() + kHeaderBytes);
+  } else {
+    tail_starts_[tail_next_] = node->end;
+    tail_next_ = (tail_next_ + 1) % kTailStarts;
+    if (tail_known_ < kTailStarts) ++tail_known_;
+    item.write(node->bytes() + node->end);
+    node->end = static_cast<uint16_t>(node->end + size);
+  }
+  ++counts()[last()];
+  ++size_;
+  bytes_ += size;
+}
+
+void ListNodes::pop_front() {
+  ListNode* node = nodes()[0];
+  auto size = static_cast<size_t>(next_item(node->first()) - node->first());
+  bytes_ -= size;
+  --size_;
+  if (--counts()[0] == 0) {
+    memory::release(node);
+    ++first_;
+    --node_count_;
+    if (node_count_ == 0) tail_known_ = 0;
+    return;
+  }
+  node->begin = static_cast<uint16_t>(node->begin + size);
+  if (node_count_ == 1 && tail_known_ > counts()[0])
+    tail_known_ = static_cast<uint8_t>(counts()[0]);
+}
+
+void ListNodes::pop_back() {
+  const uint8_t* item = back();
+  uint32_t n = last();
+  ListNode* node = nodes()[n];
+  bytes_ -= static_cast<size_t>(node->last_end() - item);
+  --size_;
+  if (--counts()[n] == 0) {
+    free_node(n);
+    return;
+  }
+  node->end = static_cast<uint16_t>(item - node->bytes());
+  tail_next_ = (tail_next_ + kTailStarts - 1) % kTailStarts;
+  --tail_known_;
+}
+
+void ListNodes::insert(size_t index, const packed::Encoded& item) {
+  if (index == size_) return push_back(item);
+  if (index == 0) return push_front(item);
+  size_t size = item.size();
+  Place place = seek(index);
+  uint32_t n = place.node;
+  uint32_t nth = place.nth;
+  if (size > kItemBytesMax && nth > 0) {
+    split(n, nth);
+    ++n;
+    nth = 0;
+  }
+  ListNode* node = nullptr;
+  if (nth == 0) {
+    // Between two nodes: the left one's end, the right one's front, or a node of its own.
+    if (size <= kItemBytesMax) {
+      node = make_room(n - 1, size, false);
+      if (node != nullptr) {
+        nth = counts()[--n];
+      } else {
+        node = make_room(n, size, true);
+      }
+    }
+    if (node == nullptr) node = add_node(n, size, false, n < node_count_ / 2);
+  } else {
+    node = make_room(n, size, false);
+    if (node == nullptr) {
+      split(n, counts()[n] / 2u);
+      return insert(index, item);
+    }
+  }
+  bytes_ += size;
+  ++size_;
+  ++counts()[n];
+  if (n == last()) tail_known_ = 0;
+  if (node->is_lone()) {
+    item.write(node->bytes() + kHeaderBytes);
+  } else if (nth == 0 && node->begin >= kHeaderBytes + size) {
+    node->begin = static_cast<uint16_t>(node->begin - size);
+    item.write(node->bytes() + node->begin);
+  } else {
+    uint8_t* at = const_cast<uint8_t*>(skip_items(node->first(), nth));
+    std::memmove(at + size, at, static_cast<size_t>(node->last_end() - at));
+    item.write(at);
+    node->end = static_cast<uint16_t>(node->end + size);
+  }
+}
+
+void ListNodes::replace(size_t index, const packed::Encoded& item) {
+  Place place = seek(index);
+  ListNode* node = nodes()[place.node];
+  auto* at = const_cast<uint8_t*>(place.item);
+  const uint8_t* following = next_item(at);
+  auto old_size = static_cast<size_t>(following - at);
+  size_t size = item.size();
+  if (size == old_size) {
+    item.write(at);
+    return;
+  }
+  if (node->is_lone() || node->end - old_size + size > capacity_of(node)) {
+    erase(index, 1);
+    insert(index, item);
+    return;
+  }
+  std::memmove(at + size, following, static_cast<size_t>(node->last_end() - following));
+  item.write(at);
+  node->end = static_cast<uint16_t>(node->end - old_size + size);
+  bytes_ += size - old_size;
+  if (place.node == last()) tail_known_ = 0;
+}
+
+void ListNodes::erase(size_t first, size_t count) {
+  if (count == 0) return;
+  Place place = seek(first);
+  uint32_t n = place.node;
+  uint32_t nth = place.nth;
+  size_ -= count;
+  uint32_t gone = 0;  // Whole nodes, from `first_gone` on.
+  uint32_t first_gone = n;
+  for (; count > 0; ++n, nth = 0) {
+    ListNode* node = nodes()[n];
+    uint32_t here = counts()[n];
+    if (n == last()) tail_known_ = 0;
+    if (nth == 0 && here <= count) {
+      bytes_ -= static_cast<size_t>(node->last_end() - node->first());
+      memory::release(node);
+      if (gone++ == 0) first_gone = n;
+      count -= here;
+      continue;
+    }
+    auto taken = static_cast<uint32_t>(std::min<size_t>(count, here - nth));
+    const uint8_t* from = skip_items(node->first(), nth);
+    const uint8_t* to = nth + taken == here ? node->last_end() : skip_items(from, taken);
+    auto bytes = static_cast<uint32_t>(to - from);
+    if (nth == 0) {
+      node->begin = static_cast<uint16_t>(node->begin + bytes);
+    } else {
+      std::memmove(const_cast<uint8_t*>(from), to, static_cast<size_t>(node->last_end() - to));
+      node->end = static_cast<uint16_t>(node->end - bytes);
+    }
+    counts()[n] = static_cast<uint16_t>(here - taken);
+    bytes_ -= bytes;
+    count -= taken;
+  }
+  if (gone > 0) close_places(first_gone, gone);
+  if (node_count_ > 0) merge_around(std::min(place.node, last()));
+}
+
+uint32_t ListNodes::count_equal(uint32_t n, const packed::Encoded& item) const {
+  const uint8_t* at = nodes()[n]->first();
+  uint32_t equal = 0;
+  for (uint32_t left = counts()[n]; left > 0; --left) {
+    const uint8_t* following = next_item(at);
+    equal += static_cast<size_t>(following - at) == item.size() && item.equals(at);
+    at = following;
+  }
+  return equal;
+}
+
+}  // namespace dyno
