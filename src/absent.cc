@@ -1,9 +1,7 @@
 #include "engine/command.h"
-#include "engine/value.h"
 #include "src/server.h"
 namespace dyno {
 #define W(n) __attribute__((weak)) extern const std::span<const CommandSpec> n{};
-W(kListCommands) W(kSortCommands) W(kDumpCommands)
+W(kSortCommands) W(kDumpCommands)
 W(kClientCommands) W(kServerCommands) W(kConfigCommands) W(kInfoCommands) W(kCommandCommands) W(kSlowLogCommands) W(kLatencyCommands) W(kMemoryCommands) W(kDebugCommands)
-__attribute__((weak)) extern const ValueOps kListOps{};   
 }
