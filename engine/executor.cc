@@ -165,7 +165,7 @@ void Executor::end_multi(Session& session) {
 void Executor::call(Context& context) {
   const CommandSpec& spec = *context.spec;
   if (monitored_.load(std::memory_order_relaxed) && observer_ != nullptr &&
-      !(spec.flags & kNoMonitor)) {
+      !(spec.flags & (kNoMonitor | kAdmin))) {
     observer_->on_command(context.session, spec, context.args);
   }
   uint64_t started = cycles();
@@ -350,7 +350,7 @@ void Executor::run_queue(Context& exec) {
       queued.spec->body(context);
       if (context.failed) stats().errors.add();
       if (observer_ != nullptr) {
-        if (monitored_.load(std::memory_order_relaxed) && !(queued.spec->flags & kNoMonitor)) {
+        if (monitored_.load(std::memory_order_relaxed) && !(queued.spec->flags & (kNoMonitor | kAdmin))) {
           observer_->on_command(session, *queued.spec, queued.args);
         }
         observer_->on_done(session, *queued.spec, queued.args, cycles() - started, context.failed);
