@@ -24,16 +24,13 @@ uint64_t cycles() {
 #endif
 }
 
-// Bytes of a client's words that an error repeats.
-constexpr size_t kEchoBytesMax = 128;
-
 std::string unknown_command(Args args) {
-  std::string text = "ERR unknown command '" + std::string(args[0].substr(0, kEchoBytesMax)) +
+  std::string text = "ERR unknown command '" + std::string(echo(args[0])) +
                      "', with args beginning with: ";
   size_t start = text.size();
   for (size_t i = 1; i < args.size() && text.size() - start < kEchoBytesMax; ++i) {
     size_t left = kEchoBytesMax - (text.size() - start);
-    text += "'" + std::string(args[i].substr(0, left)) + "' ";
+    text += "'" + std::string(echo(args[i].substr(0, left))) + "' ";
   }
   return text;
 }
@@ -76,7 +73,7 @@ bool Executor::refuse(Session& session, const CommandSpec* spec, Args args, Repl
   if (spec == nullptr) {
     text = unknown_command(args);
   } else if (spec->body == nullptr && args.size() >= 2) {
-    text = "ERR unknown subcommand '" + std::string(args[1].substr(0, kEchoBytesMax)) + "'. Try " +
+    text = "ERR unknown subcommand '" + std::string(echo(args[1])) + "'. Try " +
            std::string(spec->name) + " HELP.";
   } else if ((spec->arity > 0 && static_cast<int>(args.size()) != spec->arity) ||
              static_cast<int>(args.size()) < -spec->arity) {
