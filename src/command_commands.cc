@@ -29,7 +29,7 @@ bool is_subcommand(const CommandSpec& spec) { return spec.name.find('|') != std:
 // The rows of a container's subcommands.
 std::vector<const CommandSpec*> subcommands(const CommandTable& table, const CommandSpec& parent) {
   std::vector<const CommandSpec*> found;
-  if (parent.body != nullptr) return found;
+  if (!parent.is_container()) return found;
   std::string prefix = std::string(parent.name) + "|";
   for (const CommandSpec& spec : table.all()) {
     if (spec.name.starts_with(prefix)) found.push_back(&spec);
@@ -289,8 +289,8 @@ constexpr auto kGroup = CommandGroup::kServer;
 constexpr uint32_t kPlain = kLoading | kStale | kConnection;
 
 const CommandSpec kRows[] = {
-    {"COMMAND", -1, kPlain, {}, kGroup, "2.8.13", "O(N) with N the number of commands",
-     "Describes every command.", "", nullptr},
+    {"COMMAND", -1, kPlain | kContainer, {}, kGroup, "2.8.13", "O(N) with N the number of commands",
+     "Describes every command.", "", command},
     {"COMMAND|COUNT", 2, kPlain, {}, kGroup, "2.8.13", "O(1)", "Returns the number of commands.", "",
      command_count},
     {"COMMAND|INFO", -2, kPlain, {}, kGroup, "2.8.13", "O(N) with N the commands asked for",
@@ -308,8 +308,6 @@ const CommandSpec kRows[] = {
 };
 
 }  // namespace
-
-void describe_all_commands(Context& context) { command(context); }
 
 const std::span<const CommandSpec> kCommandCommands{kRows};
 
