@@ -4,13 +4,11 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "engine/effect.h"
 #include "engine/entry.h"
-#include "engine/error_counts.h"
 #include "engine/errors.h"
 #include "engine/keyspace.h"
 #include "engine/limits.h"
@@ -50,15 +48,11 @@ struct Context {
   // Answers with an error ("ERR ...") and counts it.
   void error(std::string_view text) {
     failed = true;
-    count_error(text);
     reply.error(text);
   }
   // Fresh random bits, uniform.
   [[nodiscard]] uint64_t random();
 };
-
-// An argument that Redis keeps in an int, as database numbers are; answers the error when it is none.
-[[nodiscard]] std::optional<int> read_int(Context& context, std::string_view text);
 
 // One key of the running command, found in its slot. The slot is locked. A key past its deadline is
 // removed on sight by writers and invisible to readers. Keeps pointing to the key while its own

@@ -6,9 +6,7 @@
 #include "engine/blocking.h"
 #include "engine/stats.h"
 #include "protocol/check.h"
-#include "engine/error_counts.h"
 #include "protocol/number.h"
-#include "protocol/words.h"
 #if defined(__x86_64__)
 #include <x86intrin.h>
 #else
@@ -26,13 +24,16 @@ uint64_t cycles() {
 #endif
 }
 
+// Bytes of a client's words that an error repeats.
+constexpr size_t kEchoBytesMax = 128;
+
 std::string unknown_command(Args args) {
-  std::string text = "ERR unknown command '" + std::string(echo(args[0])) +
+  std::string text = "ERR unknown command '" + std::string(args[0].substr(0, kEchoBytesMax)) +
                      "', with args beginning with: ";
   size_t start = text.size();
   for (size_t i = 1; i < args.size() && text.size() - start < kEchoBytesMax; ++i) {
     size_t left = kEchoBytesMax - (text.size() - start);
-    text += "'" + std::string(echo(args[i].substr(0, left))) + "' ";
+    text += "'" + std::string(args[i].substr(0, left)) + "' ";
   }
   return text;
 }
@@ -74,8 +75,8 @@ bool Executor::refuse(Session& session, const CommandSpec* spec, Args args, Repl
   std::string text;
   if (spec == nullptr) {
     text = unknown_command(args);
-  } else if (spec->is_container() && args.size() >= 2) {
-    text = "ERR unknown subcommand '" + std::string(echo(args[1])) + "'. Try " +
+  } else if (spec->body == nullptr && args.size() >= 2) {
+    text = "ERR unknown subcommand '" + std::string(args[1].substr(0, kEchoBytesMax)) + "'. Try " +
            std::string(spec->name) + " HELP.";
   } else if ((spec->arity > 0 && static_cast<int>(args.size()) != spec->arity) ||
              static_cast<int>(args.size()) < -spec->arity) {
@@ -95,28 +96,9 @@ bool Executor::refuse(Session& session, const CommandSpec* spec, Args args, Repl
     if (reason.starts_with(kGeneric)) reason.remove_prefix(kGeneric.size());
     text = "EXECABORT Transaction discarded because of: " + std::string(reason);
   }
-  count_error(text);
   reply.error(text);
   if (spec != nullptr && observer_ != nullptr) observer_->on_rejected(*spec);
   return true;
-}
-
-// "CONFIG HELP" and its like, told from the rows of the subcommands.
-void Executor::help(const CommandSpec& container, Reply& reply) const {
-  std::string prefix = std::string(container.name) + "|";
-  std::vector<std::string> lines = {std::string(container.name) +
-                                    " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"};
-  for (const CommandSpec& spec : commands_.all()) {
-    if (!spec.name.starts_with(prefix)) continue;
-    std::string usage(spec.name.substr(prefix.size()));
-    if (!spec.syntax.empty()) usage.append(" ").append(spec.syntax);
-    lines.push_back(std::move(usage));
-    lines.push_back("    " + std::string(spec.summary));
-  }
-  lines.emplace_back("HELP");
-  lines.emplace_back("    Print this help.");
-  reply.array(lines.size());
-  for (const std::string& line : lines) reply.simple(line);
 }
 
 // Eviction runs before every command; what it could not make room for is refused where it would
@@ -132,10 +114,6 @@ void Executor::run(Session& session, Args args, Reply& reply, int64_t now_ms,
   const CommandSpec* spec = commands_.find(args);
   stats().commands.add();
   session.last_command = spec;
-  if (spec != nullptr && spec->is_container() && args.size() == 2 && is_word(args[1], "HELP") &&
-      session.authenticated && !session.in_multi) [[unlikely]] {
-    return help(*spec, reply);
-  }
   if (refuse(session, spec, args, reply)) [[unlikely]] {
     stats().errors.add();
     if (session.in_multi && (spec == nullptr || !(spec->flags & kControlsMulti))) {

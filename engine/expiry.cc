@@ -43,7 +43,8 @@ bool read_condition(Context& c, ExpireCondition* condition) {
     } else if (is_word(word, "LT")) {
       condition->lt = true;
     } else {
-      c.error("ERR Unsupported option " + std::string(echo(word)));
+      constexpr size_t kEchoBytesMax = 128;
+      c.error("ERR Unsupported option " + std::string(word.substr(0, kEchoBytesMax)));
       return false;
     }
   }

@@ -137,13 +137,17 @@ void renamenx(Context& c) {
 
 // The physical database that an argument names.
 std::optional<int> read_db(Context& c, std::string_view text) {
-  auto db = read_int(c, text);
-  if (!db) return std::nullopt;
-  if (*db < 0 || *db >= kDatabaseCount) {
+  auto number = parse_int64(text);
+  if (!number) {
+    c.error(errors::kNotInteger);
+  } else if (*number < INT_MIN || *number > INT_MAX) {
+    c.error("ERR value is out of range, value must between -2147483648 and 2147483647");
+  } else if (*number < 0 || *number >= kDatabaseCount) {
     c.error(errors::kDbRange);
-    return std::nullopt;
+  } else {
+    return c.keyspace.physical_db(static_cast<int>(*number));
   }
-  return c.keyspace.physical_db(*db);
+  return std::nullopt;
 }
 
 void copy(Context& c) {

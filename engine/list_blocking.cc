@@ -89,9 +89,10 @@ void brpoplpush(Context& c) {
 }
 
 void blmpop(Context& c) {
-  MultiPop pop;
   double timeout_s;
-  if (!read_multi_pop(c, 2, &pop) || !read_timeout(c, c.args[1], &timeout_s)) return;
+  if (!read_timeout(c, c.args[1], &timeout_s)) return;
+  MultiPop pop;
+  if (!read_multi_pop(c, 2, &pop)) return;
   for (std::string_view name : pop.keys) {
     Key key(c, name, kWriteUse);
     if (!key.exists()) continue;

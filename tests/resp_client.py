@@ -294,3 +294,10 @@ def info(client, *sections):
             name, value = line.split(":", 1)
             fields[name] = value
     return fields
+
+
+def blocked_clients(client):
+    """How many clients wait in a blocking command, by CLIENT LIST."""
+    lines = bytes(client.must("CLIENT", "LIST")).split(b"\n")
+    flags = [word for line in lines for word in line.split(b" ") if word.startswith(b"flags=")]
+    return sum(b"b" in word[6:] for word in flags)

@@ -30,11 +30,16 @@ def free_port():
 class ServerProcess:
     """One running server."""
 
-    def __init__(self, command, options=None, redis_options=None, dyno_options=None):
+    def __init__(
+        self, command, options=None, redis_options=None, dyno_options=None, password=None
+    ):
         self.words = shlex.split(command)
+        if "/" in self.words[0]:
+            self.words[0] = os.path.abspath(self.words[0])
         self.is_redis = "redis-server" in os.path.basename(self.words[0])
         self.options = dict(options or {})
         self.options.update((redis_options if self.is_redis else dyno_options) or {})
+        self.password = password
         self.process = None
         self.directory = None
         self.port = 0
@@ -49,7 +54,7 @@ class ServerProcess:
     def arguments(self):
         if self.is_redis:
             fixed = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir"]
-            fixed += [self.directory, "--enable-debug-command", "yes"]
+            fixed.append(self.directory)
         else:
             listen = "127.0.0.1:%d" % self.port
             fixed = ["--client-listen", listen]
@@ -92,6 +97,8 @@ class ServerProcess:
                 raise SystemExit("%s did not start:\n%s" % (self.words[0], text[-4000:]))
             try:
                 with resp_client.Client(self.port, timeout=2) as client:
+                    if self.password:
+                        client.call("AUTH", self.password)
                     if client.call("PING") == b"PONG":
                         return
             except (OSError, resp_client.Closed):
