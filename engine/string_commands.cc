@@ -161,17 +161,16 @@ void getex(Context& c) {
       return c.error(errors::kSyntax);
     }
   }
+  Key key(c, c.args[1], Key::Use::kRead);
+  if (!key.exists()) return c.reply.null();
+  if (!key.allows(Type::kString)) return;
   int64_t at_ms = 0;
   if (unit) {
-    // As in Redis the value's type is judged after the time's form, but before its range matters.
     auto read = read_deadline(c, time, *unit, /*positive=*/true);
     if (!read) return;
     at_ms = *read;
   }
-  Key key(c, c.args[1], Key::Use::kRead);
-  if (!key.allows(Type::kString)) return;
   reply_string(c, key);
-  if (!key.exists()) return;
   if (unit && at_ms <= c.now_ms) {
     key.erase();
     key.changed();
