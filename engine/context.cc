@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/context.h"
 
+#include <climits>
+
 #include "engine/access_clock.h"
 #include "engine/blocking.h"
 #include "engine/reclaimer.h"
 #include "engine/stats.h"
 #include "engine/value.h"
 #include "protocol/check.h"
+#include "protocol/number.h"
 
 namespace dyno {
 
@@ -17,6 +20,18 @@ uint64_t Context::random() {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
   return z ^ (z >> 31);
+}
+
+std::optional<int> read_int(Context& context, std::string_view text) {
+  auto number = parse_int64(text);
+  if (!number) {
+    context.error(errors::kNotInteger);
+  } else if (*number < INT_MIN || *number > INT_MAX) {
+    context.error("ERR value is out of range, value must between -2147483648 and 2147483647");
+  } else {
+    return static_cast<int>(*number);
+  }
+  return std::nullopt;
 }
 
 Key::Key(Context& context, std::string_view name, Use use) : Key(context, name, use, context.db) {}

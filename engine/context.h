@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -53,6 +54,9 @@ struct Context {
   // Fresh random bits, uniform.
   [[nodiscard]] uint64_t random();
 };
+
+// An argument that Redis keeps in an int, as database numbers are; answers the error when it is none.
+[[nodiscard]] std::optional<int> read_int(Context& context, std::string_view text);
 
 // One key of the running command, found in its slot. The slot is locked. A key past its deadline is
 // removed on sight by writers and invisible to readers. Keeps pointing to the key while its own

@@ -34,3 +34,13 @@ inline constexpr std::string_view kOverflow = "ERR increment or decrement would 
 inline constexpr std::string_view kNumKeys = "ERR numkeys should be greater than 0";
 
 }  // namespace dyno::errors
+
+namespace dyno {
+
+// What an error repeats of a client's word: up to a zero byte, and not very much.
+inline constexpr size_t kEchoBytesMax = 128;
+[[nodiscard]] inline std::string_view echo(std::string_view word) {
+  return word.substr(0, kEchoBytesMax).substr(0, word.find('\0'));
+}
+
+}  // namespace dyno

@@ -24,16 +24,13 @@ uint64_t cycles() {
 #endif
 }
 
-// Bytes of a client's words that an error repeats.
-constexpr size_t kEchoBytesMax = 128;
-
 std::string unknown_command(Args args) {
-  std::string text = "ERR unknown command '" + std::string(args[0].substr(0, kEchoBytesMax)) +
-                     "', with args beginning with: ";
+  std::string text =
+      "ERR unknown command '" + std::string(echo(args[0])) + "', with args beginning with: ";
   size_t start = text.size();
   for (size_t i = 1; i < args.size() && text.size() - start < kEchoBytesMax; ++i) {
     size_t left = kEchoBytesMax - (text.size() - start);
-    text += "'" + std::string(args[i].substr(0, left)) + "' ";
+    text += "'" + std::string(echo(args[i].substr(0, left))) + "' ";
   }
   return text;
 }
@@ -76,7 +73,7 @@ bool Executor::refuse(Session& session, const CommandSpec* spec, Args args, Repl
   if (spec == nullptr) {
     text = unknown_command(args);
   } else if (spec->body == nullptr && args.size() >= 2) {
-    text = "ERR unknown subcommand '" + std::string(args[1].substr(0, kEchoBytesMax)) + "'. Try " +
+    text = "ERR unknown subcommand '" + std::string(echo(args[1])) + "'. Try " +
            std::string(spec->name) + " HELP.";
   } else if ((spec->arity > 0 && static_cast<int>(args.size()) != spec->arity) ||
              static_cast<int>(args.size()) < -spec->arity) {
@@ -116,9 +113,7 @@ void Executor::run(Session& session, Args args, Reply& reply, int64_t now_ms,
   session.last_command = spec;
   if (refuse(session, spec, args, reply)) [[unlikely]] {
     stats().errors.add();
-    if (session.in_multi && (spec == nullptr || !(spec->flags & kControlsMulti))) {
-      session.multi_failed = true;
-    }
+    if (session.in_multi) session.multi_failed = true;
     if (spec != nullptr && spec->name == "EXEC") end_multi(session);
     return;
   }
@@ -350,7 +345,8 @@ void Executor::run_queue(Context& exec) {
       queued.spec->body(context);
       if (context.failed) stats().errors.add();
       if (observer_ != nullptr) {
-        if (monitored_.load(std::memory_order_relaxed) && !(queued.spec->flags & (kNoMonitor | kAdmin))) {
+        if (monitored_.load(std::memory_order_relaxed) &&
+            !(queued.spec->flags & (kNoMonitor | kAdmin))) {
           observer_->on_command(session, *queued.spec, queued.args);
         }
         observer_->on_done(session, *queued.spec, queued.args, cycles() - started, context.failed);

@@ -7,13 +7,10 @@
 #include <chrono>
 
 #include "engine/blocking.h"
+#include "engine/hash.h"
 #include "engine/stats.h"
 
 namespace dyno {
-
-int64_t expire_fields(Key& key, int64_t now_ms);
-int64_t next_field_deadline(const Entry* entry);
-
 namespace {
 
 // Keys looked at under one hold of a slot's lock.
@@ -168,15 +165,15 @@ void Expirer::sweep_piece(Sweep& sweep, Slot& slot, int64_t now_ms) {
     if (entry->has_deadline()) sweep.due.add(entry->deadline());
     if (entry->type() != Type::kHash) continue;
     int64_t next = next_field_deadline(entry);
-    if (next == -1 || next > now_ms) {
+    if (next == kNoDeadline || next > now_ms) {
       // Without any deadline left, the hash is no longer one to look at.
-      if (next == -1 && !entry->has_deadline()) next = expire_hash(entry, now_ms);
+      if (next == kNoDeadline && !entry->has_deadline()) next = expire_hash(entry, now_ms);
     } else if (int64_t at_us = now_us(); hashes_end_us == 0 || at_us < hashes_end_us) {
       if (hashes_end_us == 0) hashes_end_us = at_us + kHashesUs;
       next = expire_hash(entry, now_ms);
       ++sweep.removed;
     }
-    if (next != -1) sweep.due.add(next);
+    if (next != kNoDeadline) sweep.due.add(next);
   }
 }
 
@@ -212,7 +209,7 @@ int64_t Expirer::expire_hash(Entry* entry, int64_t now_ms) {
   context.effects = executor_.recorder();
   std::string name(entry->key());
   Key key(context, name, Key::Use::kPeek);
-  return key.exists() ? expire_fields(key, now_ms) : -1;
+  return key.exists() ? expire_fields(key, now_ms) : kNoDeadline;
 }
 
 }  // namespace dyno

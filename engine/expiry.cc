@@ -43,8 +43,7 @@ bool read_condition(Context& c, ExpireCondition* condition) {
     } else if (is_word(word, "LT")) {
       condition->lt = true;
     } else {
-      constexpr size_t kEchoBytesMax = 128;
-      c.error("ERR Unsupported option " + std::string(word.substr(0, kEchoBytesMax)));
+      c.error("ERR Unsupported option " + std::string(echo(word)));
       return false;
     }
   }

@@ -137,17 +137,13 @@ void renamenx(Context& c) {
 
 // The physical database that an argument names.
 std::optional<int> read_db(Context& c, std::string_view text) {
-  auto number = parse_int64(text);
-  if (!number) {
-    c.error(errors::kNotInteger);
-  } else if (*number < INT_MIN || *number > INT_MAX) {
-    c.error("ERR value is out of range, value must between -2147483648 and 2147483647");
-  } else if (*number < 0 || *number >= kDatabaseCount) {
+  auto db = read_int(c, text);
+  if (!db) return std::nullopt;
+  if (*db < 0 || *db >= kDatabaseCount) {
     c.error(errors::kDbRange);
-  } else {
-    return c.keyspace.physical_db(static_cast<int>(*number));
+    return std::nullopt;
   }
-  return std::nullopt;
+  return c.keyspace.physical_db(*db);
 }
 
 void copy(Context& c) {

@@ -150,9 +150,10 @@ uint64_t scan_some(Context& c, const ScanOptions& options, uint64_t cursor, Repl
   bool whole = c.keyspace.key_count(c.session.db) <= options.count;
   int64_t visited = 0;
   int64_t empty_slots = whole ? kSlotCount : std::max(kEmptySlots, options.count);
-  for (; slot <= last_slot && visited < options.count && empty_slots > 0;) {
+  for (; slot <= last_slot && (whole || visited < options.count) && empty_slots > 0;) {
     int64_t before = visited;
-    auto wanted = static_cast<uint32_t>(std::min<int64_t>(options.count - visited, kPieceKeys));
+    auto wanted =
+        static_cast<uint32_t>(std::clamp<int64_t>(options.count - visited, 1, kPieceKeys));
     int64_t others = 0;
     uint64_t next =
         visit_piece(c, static_cast<SlotIndex>(slot), position, wanted, [&](const Entry* entry) {

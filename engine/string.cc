@@ -80,9 +80,9 @@ size_t String::size() const {
   return key_.exists() ? length(key_.entry()) : 0;
 }
 
-void String::assign(std::string_view bytes, DeadlineChange deadline) {
+void String::assign(std::string_view bytes, DeadlineChange deadline, Form form) {
   int64_t number = 0;
-  bool is_number = is_canonical_int64(bytes, &number);
+  bool is_number = form == Form::kShortest && is_canonical_int64(bytes, &number);
   size_t wanted = is_number ? varint_bytes(zigzag(number)) : text_value_bytes(bytes.size());
   Encoding encoding = is_number ? Encoding::kNumber : Encoding::kRaw;
   bool had_deadline = key_.exists() && key_.entry()->has_deadline();

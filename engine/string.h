@@ -31,8 +31,10 @@ class String {
   [[nodiscard]] std::string_view view(Buffer* buffer) const;
   [[nodiscard]] size_t size() const;
 
+  // kText keeps what looks like a number as its bytes, which only OBJECT ENCODING tells.
+  enum class Form : uint8_t { kShortest, kText };
   // The key becomes this string, whatever it held. Records kString and the deadline if it changes.
-  void assign(std::string_view bytes, DeadlineChange deadline);
+  void assign(std::string_view bytes, DeadlineChange deadline, Form form = Form::kShortest);
   // The same with a number, keeping the deadline; for counters.
   void assign_number(int64_t value);
 

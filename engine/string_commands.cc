@@ -323,7 +323,7 @@ void incrbyfloat(Context& c) {
     return c.error("ERR increment would produce NaN or Infinity");
   }
   std::string result = format_long_double(sum);
-  String(key).assign(result, kKeepDeadline);
+  String(key).assign(result, kKeepDeadline, String::Form::kText);
   key.changed();
   c.reply.bulk(result);
 }

@@ -23,12 +23,12 @@ void quit(Context& c) {
 }
 
 void select(Context& c) {
-  auto db = parse_int64(c.args[1]);
-  if (!db) return c.error("ERR invalid DB index");
+  auto db = read_int(c, c.args[1]);
+  if (!db) return;
   if (*db < 0 || *db >= client_of(c).server.config().client.databases.load()) {
     return c.error(errors::kDbRange);
   }
-  c.session.db = static_cast<int>(*db);
+  c.session.db = *db;
   c.reply.ok();
 }
 
