@@ -25,6 +25,7 @@ struct Pending {
   uint16_t operation;
   uint16_t reported;  // the operation it counts as: the first step of a chain
   uint32_t replies_left;
+  bool failed;   // one of its replies was an error
   uint32_t tag;  // verify mode: the version written or expected
 };
 

@@ -90,7 +90,10 @@ void Events::run_shell(const EventSpec& spec) {
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  const char* const arguments[] = {"sh", "-c", spec.command.c_str(), nullptr};
+  // Whose run this is, for commands that talk to the server under test.
+  const std::string line =
+      "export DYNO_BENCH_ENDPOINT='" + access_.endpoints[0].where() + "'; " + spec.command;
+  const char* const arguments[] = {"sh", "-c", line.c_str(), nullptr};
   pid_t child = 0;
   const int code = posix_spawn(&child, "/bin/sh", nullptr, &attributes,
                                const_cast<char* const*>(arguments), environ);

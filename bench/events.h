@@ -3,7 +3,7 @@
 // command.
 //
 //   --at 2s:DEL big         the command, on a connection of its own; how long it took is shown
-//   --at 5s:exec:kill -9 7  run by /bin/sh
+//   --at 5s:exec:kill -9 7  run by /bin/sh, with the first endpoint in $DYNO_BENCH_ENDPOINT
 //
 // Times count from the start of the measured part. Shell commands still running at the end are
 // waited for a second, then killed with everything in their process group.

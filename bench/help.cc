@@ -93,7 +93,7 @@ constexpr std::string_view kKeys = R"(Keys and values
   -d, --size SIZE         32; a range 10-1000; or weighted 32:70,100-500:20,64000:10
       --random-data       another value each time, not the same bytes
       --expire S[-S]      SET … EX with seconds drawn from the range
-      --deadline TIME     what __deadline__ is, counted from the start of the program
+      --deadline TIME     what __deadline__ is, counted from the beginning of the load
 )";
 
 constexpr std::string_view kVerify = R"(Verify: every value can be recognised, every read is checked

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <thread>
 
@@ -166,7 +167,7 @@ void LoadRun::gather() {
     result_.total.merge(tally);
   }
   const uint64_t now = now_ns();
-  if (now < plan_.measure_from_ns + Worker::kTick_ns) return;
+  if (now < plan_.measure_from_ns + kSecond_ns) return;
   // A worker may post a little late; half a second is far more than a loop turn takes.
   close_seconds(static_cast<int64_t>((now - plan_.measure_from_ns - kSecond_ns / 2) / kSecond_ns));
 }
@@ -175,7 +176,12 @@ void LoadRun::add_tick(uint64_t tick, const Tally& tally) {
   const auto offset = static_cast<int64_t>(tick * Worker::kTick_ns + Worker::kTick_ns / 2) -
                       static_cast<int64_t>(plan_.measure_from_ns);
   if (offset < 0 && settings_.warmup_s > 0) return;
-  const int64_t second = std::max<int64_t>(offset, 0) / static_cast<int64_t>(kSecond_ns);
+  int64_t second = std::max<int64_t>(offset, 0) / static_cast<int64_t>(kSecond_ns);
+  // What is answered while the open requests drain belongs to the last second that was asked for.
+  if (settings_.duration_s > 0) {
+    second =
+        std::min(second, std::max<int64_t>(1, std::llround(std::ceil(settings_.duration_s))) - 1);
+  }
   OpenSecond& open = open_[second];
   SeriesPoint& point = open.point;
   point.at_s = static_cast<double>(second);

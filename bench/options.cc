@@ -8,7 +8,6 @@
 #include <functional>
 #include <thread>
 
-#include "bench/clock.h"
 #include "bench/duration.h"
 #include "bench/test_catalog.h"
 
@@ -424,8 +423,6 @@ bool complete(Options& options, std::string& why) {
     options.keys =
         *DistributionSpec::parse((options.workload.ycsb[0] | 0x20) == 'd' ? "latest" : "zipf", why);
   }
-  options.workload.settings.deadline_unix_ms =
-      unix_ms() + static_cast<uint64_t>(options.deadline_s * 1000);
   return true;
 }
 

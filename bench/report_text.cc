@@ -13,6 +13,12 @@ namespace dyno::bench {
 namespace {
 
 constexpr double kBusy = 0.8;
+constexpr std::pair<const char*, const char*> kInfoShown[] = {
+    {"keyspace_hits", "hits"},           {"keyspace_misses", "misses"},
+    {"expired_keys", "expired"},         {"evicted_keys", "evicted"},
+    {"total_net_input_bytes", "net-in"}, {"total_net_output_bytes", "net-out"},
+    {"used_memory", "memory"},           {"used_memory_rss", "rss"},
+};
 
 std::string pad(const std::string& text, size_t width) {
   return text.size() >= width ? text : std::string(width - text.size(), ' ') + text;
@@ -117,7 +123,7 @@ void add_series(std::string& out, const RunResult& run) {
     const SeriesPoint& point = run.series[i];
     out += pad(show_amount(point.at_s), 8) + " s" +
            pad(show_count(static_cast<double>(point.answered)), 12) +
-           pad(show_count(static_cast<double>(point.failed)), 8) +
+           pad(show_count(static_cast<double>(point.failed)), 12) +
            pad(show_duration(static_cast<double>(point.p50_ns)), 10) +
            pad(show_duration(static_cast<double>(point.p99_ns)), 10) +
            pad(show_duration(static_cast<double>(point.max_ns)), 10);
@@ -177,8 +183,13 @@ std::string text_report(const RunResult& run) {
     out += "\n";
   }
   for (const auto& [where, figures] : run.info) {
-    out += "  INFO " + where + ":";
-    for (const auto& [name, value] : figures) out += " " + name + "=" + show_amount(value);
+    out += "  INFO" + (run.info.size() > 1 ? " " + where : std::string()) + ":";
+    for (const auto& [name, value] : figures) {
+      for (const auto& [wanted, shown] : kInfoShown) {
+        if (name == wanted && value != 0)
+          out += std::string(" ") + shown + " " + show_amount(value);
+      }
+    }
     out += "\n";
   }
   add_errors(out, run);

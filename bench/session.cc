@@ -65,6 +65,7 @@ bool Session::prepare_workloads() {
   for (const std::string& test : tests) {
     WorkloadSpec spec = options_.workload;
     spec.test = test;
+    spec.settings.deadline_unix_ms = unix_ms() + static_cast<uint64_t>(options_.deadline_s * 1000);
     auto workload = build_workload(spec, error_);
     if (!workload) return false;
     workloads_.push_back(std::move(*workload));
@@ -131,6 +132,8 @@ bool Session::load() {
     if (!call_once(command)) return false;
   }
   if (!options_.load && !options_.load_only) return true;
+  // A deadline counts from the loading.
+  if (options_.deadline_s > 0 && !prepare_workloads()) return false;
   for (const Workload& workload : workloads_) {
     if (!load_workload(workload)) return false;
   }
@@ -163,11 +166,9 @@ bool Session::climb(const Workload& workload) {
   bool have_best = false;
   while (const auto rate = stairs.next_rate()) {
     RunResult step = run_one(workload, *rate, options_.step_s, std::min(0.5, options_.step_s / 10));
-    const double due = static_cast<double>(step.total.answered + step.total.failed);
     const uint64_t p99 =
         step.total.answered > 0 ? step.intended().percentile(99) : UINT64_MAX / 100;
     const double achieved = step.throughput();
-    (void)due;
     stairs.report(achieved, p99);
     const bool held = stairs.steps().back().held;
     if (!options_.quiet) {

@@ -177,8 +177,7 @@ bool Worker::on_reply(Connection& client, const Reply& reply, uint64_t now) {
   }
   if (reply.kind == ReplyKind::kError) {
     on_error_reply(reply, client, now);
-    ++tally_.failed;
-    ++tally_.endpoints[client.endpoint].failed;
+    front.failed = true;
   } else {
     if (operation.expect != kExpectAny && !fits(operation.expect, reply)) {
       tally_.errors.count("wrong type",
@@ -199,7 +198,12 @@ bool Worker::on_reply(Connection& client, const Reply& reply, uint64_t now) {
   const Pending done = front;
   client.pending.pop();
   --open_requests_;
-  if (operation.next_step >= 0 && reply.kind != ReplyKind::kError) {
+  if (done.failed) {
+    ++tally_.failed;
+    ++tally_.endpoints[client.endpoint].failed;
+    return true;
+  }
+  if (operation.next_step >= 0) {
     Pending next = done;
     next.operation = static_cast<uint16_t>(operation.next_step);
     render(client, next);
@@ -241,7 +245,7 @@ void Worker::fill(Connection& client, uint64_t now) {
 
 void Worker::issue(Connection& client, uint64_t intended_ns, uint64_t now) {
   --budget_;
-  Pending pending{intended_ns, now, 0, 0, 0, 1, 0};
+  Pending pending{intended_ns, now, 0, 0, 0, 1, false, 0};
   if (plan_.loading) {
     pending.operation = static_cast<uint16_t>(load_operation_);
     pending.key = load_next_;

@@ -44,7 +44,9 @@ bool build_ycsb(const WorkloadSpec& spec, Workload& workload, std::string& why) 
     return false;
   }
   workload.name = std::string("ycsb-") + letter;
-  const TemplateSettings& settings = spec.settings;
+  TemplateSettings settings = spec.settings;
+  // The records are hashes; under the common prefix they would meet the strings of other workloads.
+  if (settings.key_prefix == TemplateSettings{}.key_prefix) settings.key_prefix = "user:";
   std::string whole = "HSET __key__";
   for (int field = 0; field < 10; ++field) whole += " field" + std::to_string(field) + " __data__";
   const std::string index = "ZADD " + settings.key_prefix + "index __id__ __id__";

@@ -93,11 +93,14 @@ void SlotSide::add_destinations(std::vector<std::string>* names) const {
 
 bool read_timeout(Context& context, std::string_view text, double* timeout_s) {
   auto seconds = parse_double(text);
-  // Later than any clock that fits 64 bits of milliseconds is refused like a malformed number.
+  // Later than any clock that fits 64 bits of milliseconds.
   constexpr double kSecondsMax = 9.2e15;
-  if (!seconds || !std::isfinite(*seconds) || *seconds > kSecondsMax) {
-    context.error(seconds && std::isfinite(*seconds) ? "ERR timeout is out of range"
-                                                     : errors::kTimeoutNotFloat);
+  if (!seconds) {
+    context.error(errors::kTimeoutNotFloat);
+    return false;
+  }
+  if (*seconds > kSecondsMax) {
+    context.error("ERR timeout is out of range");
     return false;
   }
   if (*seconds < 0) {

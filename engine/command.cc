@@ -101,7 +101,7 @@ const CommandSpec* CommandTable::find(Args args) const {
   // A bar would reach a subcommand's row past its container.
   if (name.find('|') != std::string_view::npos) return nullptr;
   const CommandSpec* spec = find_upper(name);
-  if (spec == nullptr || spec->body != nullptr || args.size() < 2) return spec;
+  if (spec == nullptr || !spec->is_container() || args.size() < 2) return spec;
   std::string full = std::string(spec->name) + "|" + to_upper(args[1]);
   const CommandSpec* sub = find_name(full);
   return sub != nullptr ? sub : spec;

@@ -38,6 +38,7 @@ enum CommandFlag : uint32_t {
   // Not flags of COMMAND, but how the executor treats the body:
   kLocksAll = 1u << 20,    // Every slot is locked while it runs.
   kLocksItself = 1u << 21, // The body walks slots and locks each in turn, unless holds_all.
+  kContainer = 1u << 23,   // Has subcommands; with a body, it is also a command of its own.
   kControlsMulti = 1u << 22,  // Runs at once inside MULTI instead of being queued.
 };
 
@@ -72,8 +73,10 @@ struct CommandSpec {
   // "key value [NX | XX] [GET] [EX seconds | PX milliseconds]". Lower case: a value; upper case: a
   // word to be typed; [..]: optional; a | b: one of; (..): a group; "x [x ...]": one or more.
   std::string_view syntax;
-  void (*body)(Context&);  // Null for a container of subcommands.
+  void (*body)(Context&);  // Null for a mere container of subcommands.
   KeyFinder find_keys = nullptr;
+
+  [[nodiscard]] bool is_container() const { return body == nullptr || (flags & kContainer) != 0; }
 };
 
 // Key finder for "numkeys key [key ...]" with the count at argument `At`.

@@ -10,6 +10,7 @@
 
 #include "engine/effect.h"
 #include "engine/entry.h"
+#include "engine/error_counts.h"
 #include "engine/errors.h"
 #include "engine/keyspace.h"
 #include "engine/limits.h"
@@ -49,6 +50,7 @@ struct Context {
   // Answers with an error ("ERR ...") and counts it.
   void error(std::string_view text) {
     failed = true;
+    count_error(text);
     reply.error(text);
   }
   // Fresh random bits, uniform.

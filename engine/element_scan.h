@@ -56,6 +56,8 @@ struct ElementScan {
     return true;
   }
   [[nodiscard]] bool matches(std::string_view element) const {
+    // Redis' scans let an empty element match "*" and the empty pattern only.
+    if (element.empty()) return !has_pattern || pattern.empty();
     return !has_pattern || glob_match(pattern, element);
   }
 

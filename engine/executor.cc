@@ -6,7 +6,9 @@
 #include "engine/blocking.h"
 #include "engine/stats.h"
 #include "protocol/check.h"
+#include "engine/error_counts.h"
 #include "protocol/number.h"
+#include "protocol/words.h"
 #if defined(__x86_64__)
 #include <x86intrin.h>
 #else
@@ -72,7 +74,7 @@ bool Executor::refuse(Session& session, const CommandSpec* spec, Args args, Repl
   std::string text;
   if (spec == nullptr) {
     text = unknown_command(args);
-  } else if (spec->body == nullptr && args.size() >= 2) {
+  } else if (spec->is_container() && args.size() >= 2) {
     text = "ERR unknown subcommand '" + std::string(echo(args[1])) + "'. Try " +
            std::string(spec->name) + " HELP.";
   } else if ((spec->arity > 0 && static_cast<int>(args.size()) != spec->arity) ||
@@ -93,9 +95,28 @@ bool Executor::refuse(Session& session, const CommandSpec* spec, Args args, Repl
     if (reason.starts_with(kGeneric)) reason.remove_prefix(kGeneric.size());
     text = "EXECABORT Transaction discarded because of: " + std::string(reason);
   }
+  count_error(text);
   reply.error(text);
   if (spec != nullptr && observer_ != nullptr) observer_->on_rejected(*spec);
   return true;
+}
+
+// "CONFIG HELP" and its like, told from the rows of the subcommands.
+void Executor::help(const CommandSpec& container, Reply& reply) const {
+  std::string prefix = std::string(container.name) + "|";
+  std::vector<std::string> lines = {std::string(container.name) +
+                                    " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"};
+  for (const CommandSpec& spec : commands_.all()) {
+    if (!spec.name.starts_with(prefix)) continue;
+    std::string usage(spec.name.substr(prefix.size()));
+    if (!spec.syntax.empty()) usage.append(" ").append(spec.syntax);
+    lines.push_back(std::move(usage));
+    lines.push_back("    " + std::string(spec.summary));
+  }
+  lines.emplace_back("HELP");
+  lines.emplace_back("    Print this help.");
+  reply.array(lines.size());
+  for (const std::string& line : lines) reply.simple(line);
 }
 
 // Eviction runs before every command; what it could not make room for is refused where it would
@@ -111,6 +132,10 @@ void Executor::run(Session& session, Args args, Reply& reply, int64_t now_ms,
   const CommandSpec* spec = commands_.find(args);
   stats().commands.add();
   session.last_command = spec;
+  if (spec != nullptr && spec->is_container() && args.size() == 2 && is_word(args[1], "HELP") &&
+      session.authenticated && !session.in_multi) [[unlikely]] {
+    return help(*spec, reply);
+  }
   if (refuse(session, spec, args, reply)) [[unlikely]] {
     stats().errors.add();
     if (session.in_multi) session.multi_failed = true;

@@ -91,6 +91,7 @@ class Executor {
 
   // Answers the error that keeps a command from running; false when there is none.
   [[nodiscard]] bool refuse(Session& session, const CommandSpec* spec, Args args, Reply& reply);
+  void help(const CommandSpec& container, Reply& reply) const;
   void queue(Session& session, const CommandSpec& spec, Args args, Reply& reply);
   void call(Context& context);
   void run_locked(Context& context);

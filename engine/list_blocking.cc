@@ -89,10 +89,9 @@ void brpoplpush(Context& c) {
 }
 
 void blmpop(Context& c) {
-  double timeout_s;
-  if (!read_timeout(c, c.args[1], &timeout_s)) return;
   MultiPop pop;
-  if (!read_multi_pop(c, 2, &pop)) return;
+  double timeout_s;
+  if (!read_multi_pop(c, 2, &pop) || !read_timeout(c, c.args[1], &timeout_s)) return;
   for (std::string_view name : pop.keys) {
     Key key(c, name, kWriteUse);
     if (!key.exists()) continue;

@@ -245,12 +245,17 @@ SizeClass& size_class(size_t index) {
 struct alignas(64) ThreadCache {
   // Written by the owning thread only; read by used_bytes().
   std::atomic<int64_t> used{0};
+  std::atomic<int64_t> large{0};  // The part of it that the process allocator holds.
   struct List {
     FreeObject* head = nullptr;
     uint32_t count = 0;
   };
   std::array<List, kClassCount> lists;
 
+  void count_large(int64_t delta) {
+    count(delta);
+    large.store(large.load(std::memory_order_relaxed) + delta, std::memory_order_relaxed);
+  }
   void count(int64_t delta) {
     used.store(used.load(std::memory_order_relaxed) + delta, std::memory_order_relaxed);
   }
@@ -342,7 +347,7 @@ void* allocate(size_t size) {
 #endif
   void* object = size % 64 == 0 ? ::aligned_alloc(64, size) : std::malloc(size);
   DYNO_CHECK(object != nullptr);
-  own.count(static_cast<int64_t>(::malloc_usable_size(object)));
+  own.count_large(static_cast<int64_t>(::malloc_usable_size(object)));
   return object;
 }
 
@@ -360,7 +365,7 @@ void release(void* object) {
       overflow(own, index);
     return;
   }
-  own.count(-static_cast<int64_t>(::malloc_usable_size(object)));
+  own.count_large(-static_cast<int64_t>(::malloc_usable_size(object)));
   std::free(object);
 }
 
@@ -389,6 +394,16 @@ int64_t used_bytes() {
 
 int64_t thread_used_bytes() {
   return cache().used.load(std::memory_order_relaxed);
+}
+
+int64_t small_used_bytes() {
+  Caches& c = caches();
+  std::lock_guard lock(c.mutex);
+  int64_t sum = 0;
+  for (ThreadCache* each : c.all) {
+    sum += each->used.load(std::memory_order_relaxed) - each->large.load(std::memory_order_relaxed);
+  }
+  return sum;
 }
 
 int64_t span_bytes() {

@@ -36,6 +36,8 @@ void release(void* object);
 // The calling thread's part of that: what it allocated less what it freed, whoever had allocated
 // it.
 [[nodiscard]] int64_t thread_used_bytes();
+// The part of used_bytes() that lives in spans.
+[[nodiscard]] int64_t small_used_bytes();
 // Bytes of spans, whether their objects are live or not.
 [[nodiscard]] int64_t span_bytes();
 // Gives the pages of unused spans back to the system.

@@ -57,7 +57,7 @@ void TableSegment::resize(uint32_t new_groups) {
   TableSegment fresh;
   fresh.depth = depth;
   fresh.count = count;
-  fresh.groups = static_cast<uint16_t>(new_groups);
+  fresh.groups = new_groups & 0xffffff;
   size_t bytes = size_t{new_groups} * kGroupWords * sizeof(uint64_t);
   fresh.words = static_cast<uint64_t*>(memory::allocate(bytes));
   std::memset(fresh.words, 0, bytes);
@@ -71,7 +71,7 @@ void TableSegment::resize(uint32_t new_groups) {
 void TableSegment::grow() {
   uint32_t wanted = groups + std::max<uint32_t>(1, groups / 8);
   if (groups < kGroupsMax) wanted = std::min(wanted, kGroupsMax);
-  DYNO_CHECK(wanted <= UINT16_MAX);
+  DYNO_CHECK(wanted < 1u << 24);
   resize(wanted);
 }
 

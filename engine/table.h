@@ -45,15 +45,19 @@ class TableSegment {
 
   uint64_t* words = nullptr;
   uint32_t count = 0;
-  uint16_t groups = 0;
-  uint8_t depth = 0;  // Leading position bits that all nodes here share.
+  // At kDepthMax a segment cannot split, so groups go on far beyond kGroupsMax when somebody finds
+  // keys whose positions begin alike.
+  uint32_t groups : 24 = 0;
+  uint32_t depth : 8 = 0;  // Leading position bits that all nodes here share.
 
   [[nodiscard]] static void* pointer(uint64_t word) {
     return reinterpret_cast<void*>(word & kPointerMask);
   }
   [[nodiscard]] static uint32_t tag(uint64_t word) { return static_cast<uint32_t>(word >> 48); }
   [[nodiscard]] uint32_t tag_of(uint32_t position) const { return (position << depth) >> 16; }
-  [[nodiscard]] uint32_t home(uint32_t tag) const { return (tag * groups) >> 16; }
+  [[nodiscard]] uint32_t home(uint32_t tag) const {
+    return static_cast<uint32_t>((uint64_t{tag} * groups) >> 16);
+  }
   [[nodiscard]] uint64_t* group(uint32_t index) const { return words + index * kGroupWords; }
   [[nodiscard]] uint32_t next_group(uint32_t index) const { return index + 1 == groups ? 0 : index + 1; }
   [[nodiscard]] static bool is_full(const uint64_t* group) { return group[kGroupWords - 1] != 0; }
@@ -170,7 +174,8 @@ class Table {
     });
   }
 
-  // Visits the nodes of a stretch of positions that begins at `from` and holds about `wanted` nodes.
+  // Visits the nodes of a stretch of positions that begins at `from` and holds about `wanted` nodes,
+  // but at least one group's, so that a scan always moves on.
   // Returns where the next stretch begins; 2^32 when there is none.
   template <class Visit>
   uint64_t scan(uint32_t from, uint32_t wanted, Visit&& visit) const {
@@ -180,8 +185,8 @@ class Table {
     if (segment.groups == 0) return end;
     uint32_t first_tag = segment.tag_of(from);
     uint32_t first = segment.home(first_tag);
-    uint32_t last = first + (wanted + 6) / 7;
-    if (last > segment.groups) last = segment.groups;
+    uint32_t stretch = wanted < 7 ? 1 : wanted / 7 + 1;
+    uint32_t last = stretch > segment.groups - first ? segment.groups : first + stretch;
     // A displaced node lies behind its home, with only full groups between.
     uint32_t index = first;
     for (uint32_t walked = 0; walked < segment.groups; ++walked) {
@@ -309,7 +314,7 @@ class Table {
     TableSegment* halves[2];
     for (auto& half : halves) {
       half = new (memory::allocate(sizeof(TableSegment))) TableSegment;
-      half->depth = static_cast<uint8_t>(old->depth + 1);
+      half->depth = old->depth + 1;
       half->resize(TableSegment::kGroupsMax * 5 / 8);
     }
     for (uint64_t* word = old->words; word != old->words + old->groups * 8; ++word) {

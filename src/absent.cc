@@ -3,5 +3,4 @@
 namespace dyno {
 #define W(n) __attribute__((weak)) extern const std::span<const CommandSpec> n{};
 W(kSortCommands) W(kDumpCommands)
-W(kClientCommands) W(kServerCommands) W(kConfigCommands) W(kInfoCommands) W(kCommandCommands) W(kSlowLogCommands) W(kLatencyCommands) W(kMemoryCommands) W(kDebugCommands)
 }

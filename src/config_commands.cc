@@ -3,7 +3,6 @@
 // CONFIG: the configuration table as clients see it, and the reset of what INFO counts.
 #include <array>
 
-#include "engine/stats.h"
 #include "src/log.h"
 #include "src/server.h"
 
@@ -48,26 +47,8 @@ void config_rewrite(Context& c) {
   c.reply.ok();
 }
 
-// The counters that INFO shows as what happened since the start; not those of what there is now.
 void config_resetstat(Context& c) {
-  Server& server = client_of(c).server;
-  for_each_stats(
-      [](ThreadStats& each, void*) {
-        for (Counter* counter :
-             {&each.commands, &each.keyspace_hits, &each.keyspace_misses, &each.expired_keys,
-              &each.expired_fields, &each.evicted_keys, &each.errors}) {
-          counter->reset();
-        }
-      },
-      nullptr);
-  server.command_stats().reset();
-  ServerStats& stats = server.stats();
-  for (std::atomic<int64_t>* counter :
-       {&stats.connections_received, &stats.connections_rejected, &stats.clients_over_output_limit,
-        &stats.clients_over_query_limit, &stats.clients_over_memory_limit, &stats.protocol_errors,
-        &stats.auth_failures}) {
-    counter->store(0, std::memory_order_relaxed);
-  }
+  client_of(c).server.reset_stats();
   c.reply.ok();
 }
 

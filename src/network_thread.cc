@@ -409,7 +409,7 @@ void NetworkThread::visit_clients(int64_t now_ms) {
   for (Client* client : idle) close(*client, CloseReason::kIdle);
   closed_.clear();
   stats_.client_memory_bytes.store(memory, std::memory_order_relaxed);
-  server_.limit_client_memory();
+  if (index_ == 0) server_.tick(now_ms);
 }
 
 }  // namespace dyno

@@ -14,7 +14,9 @@
 namespace dyno { class Evictor { public: explicit Evictor(Executor&) {} bool make_room() { return true; } };
 class Expirer { public: explicit Expirer(Executor&) {} bool run(uint32_t,uint32_t,int64_t,int64_t) { return false; } }; }
 #endif
+#include "engine/error_counts.h"
 #include "engine/memory.h"
+#include "engine/stats.h"
 #include "protocol/check.h"
 #include "src/latency_events.h"
 #include "src/listener.h"
@@ -187,14 +189,75 @@ bool Server::expire(uint32_t begin_slot, uint32_t end_slot, int64_t now_ms, int6
   return expirer_->run(begin_slot, end_slot, now_ms, budget_us);
 }
 
+void Server::tick(int64_t now_ms) {
+  limit_client_memory();
+  constexpr size_t kSamples = 16;
+  RateSample sample{now_ms, sum_stats([](ThreadStats& s) { return s.commands.get(); }), 0, 0};
+  for (auto& thread : threads_) {
+    sample.input_bytes += thread->stats().input_bytes.load(std::memory_order_relaxed);
+    sample.output_bytes += thread->stats().output_bytes.load(std::memory_order_relaxed);
+  }
+  int64_t used = memory::used_bytes();
+  if (used > stats_.used_memory_peak.load()) stats_.used_memory_peak.store(used);
+  std::lock_guard lock(rates_mutex_);
+  rate_samples_.push_back(sample);
+  if (rate_samples_.size() > kSamples) rate_samples_.pop_front();
+}
+
+ServerRates Server::rates() const {
+  std::lock_guard lock(rates_mutex_);
+  if (rate_samples_.size() < 2) return {};
+  const RateSample& first = rate_samples_.front();
+  const RateSample& last = rate_samples_.back();
+  int64_t ms = last.at_ms - first.at_ms;
+  if (ms <= 0) return {};
+  auto kib_per_s = [&](int64_t bytes) {
+    return static_cast<double>(bytes) * 1000 / 1024 / static_cast<double>(ms);
+  };
+  return {(last.commands - first.commands) * 1000 / ms,
+          kib_per_s(last.input_bytes - first.input_bytes),
+          kib_per_s(last.output_bytes - first.output_bytes)};
+}
+
+int64_t Server::client_memory_bytes() const {
+  int64_t sum = 0;
+  for (const auto& thread : threads_) {
+    sum += thread->stats().client_memory_bytes.load(std::memory_order_relaxed);
+  }
+  return sum;
+}
+
+std::string Server::policy_name() const {
+  constexpr std::string_view kName = "maxmemory-policy";
+  auto pairs = config_table_.get({&kName, 1});
+  return pairs.empty() ? "noeviction" : pairs.front().second;
+}
+
+void Server::reset_stats() {
+  command_stats_.reset();
+  reset_error_counts();
+  for_each_stats([](ThreadStats& s, void*) {
+    s.commands.reset();
+    s.keyspace_hits.reset();
+    s.keyspace_misses.reset();
+    s.expired_keys.reset();
+    s.expired_fields.reset();
+    s.evicted_keys.reset();
+    s.errors.reset();
+  }, nullptr);
+  for (auto* counter :
+       {&stats_.connections_received, &stats_.connections_rejected,
+        &stats_.clients_over_output_limit, &stats_.clients_over_query_limit,
+        &stats_.clients_over_memory_limit, &stats_.protocol_errors, &stats_.auth_failures}) {
+    counter->store(0);
+  }
+}
+
 void Server::limit_client_memory() {
   int64_t limit = config_.client.memory_max.load(std::memory_order_relaxed);
   if (limit < 0) limit = limits_.maxmemory_bytes * -limit / 100;
   if (limit <= 0) return;
-  int64_t total = 0;
-  for (auto& thread : threads_) {
-    total += thread->stats().client_memory_bytes.load(std::memory_order_relaxed);
-  }
+  int64_t total = client_memory_bytes();
   if (total <= limit) return;
   struct Candidate {
     int64_t bytes;

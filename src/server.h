@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -50,6 +51,13 @@ struct ServerStats {
   std::atomic<int64_t> used_memory_peak{0};
 };
 
+// Averages over the last second and a half.
+struct ServerRates {
+  int64_t commands_per_s = 0;
+  double input_kib_per_s = 0;
+  double output_kib_per_s = 0;
+};
+
 class Server : public CommandObserver {
  public:
   Server(Config& config, ConfigTable& config_table, Limits& limits);
@@ -73,6 +81,12 @@ class Server : public CommandObserver {
   [[nodiscard]] LatencyEvents& latency_events() { return *latency_events_; }
   [[nodiscard]] Monitors& monitors() { return *monitors_; }
   [[nodiscard]] ServerStats& stats() { return stats_; }
+  // Sets the counters of INFO to zero.
+  void reset_stats();
+  [[nodiscard]] ServerRates rates() const;
+  [[nodiscard]] int64_t client_memory_bytes() const;
+  // maxmemory-policy as the configuration names it.
+  [[nodiscard]] std::string policy_name() const;
   [[nodiscard]] const Log& log() const { return log_; }
   [[nodiscard]] const std::vector<std::unique_ptr<NetworkThread>>& threads() const { return threads_; }
   [[nodiscard]] const std::string& run_id() const { return run_id_; }
@@ -96,8 +110,8 @@ class Server : public CommandObserver {
 
   // A network thread's share of the work on expired keys; true when there is more to do now.
   bool expire(uint32_t begin_slot, uint32_t end_slot, int64_t now_ms, int64_t budget_us);
-  // Closes the largest clients while all together are over maxmemory-clients.
-  void limit_client_memory();
+  // Work of every 100 ms that no thread owns; called by the first network thread.
+  void tick(int64_t now_ms);
   // A client is about to be freed.
   void forget(Client& client);
 
@@ -110,6 +124,8 @@ class Server : public CommandObserver {
   void on_rejected(const CommandSpec& spec) override;
 
  private:
+  // Closes the largest clients while all together are over maxmemory-clients.
+  void limit_client_memory();
   [[nodiscard]] int thread_count() const;
   [[nodiscard]] bool pause_is_on();
 
@@ -132,6 +148,16 @@ class Server : public CommandObserver {
   std::unique_ptr<Listener> listener_;
   std::string run_id_;
   int64_t started_ms_;
+
+  // For rates(): the counters of the last ticks, newest last.
+  struct RateSample {
+    int64_t at_ms;
+    int64_t commands;
+    int64_t input_bytes;
+    int64_t output_bytes;
+  };
+  mutable std::mutex rates_mutex_;
+  std::deque<RateSample> rate_samples_;
 
   std::atomic<int64_t> pause_end_ms_{0};
   std::atomic<bool> pause_all_{false};

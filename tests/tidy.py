@@ -294,6 +294,23 @@ def rule_readme(tree):
             yield "README.md", 1, "does not say what %s is for" % path
 
 
+def rule_settings(tree):
+    """Every member that a row of the configuration table fills is read by something."""
+    rows = tree.get("src/config_rows.cc", "")
+    members = re.findall(r"(?:bind\(|&)(?:client|server|latency|log|limits)\.(\w+)", rows)
+    members += re.findall(r'"encoding\.\w+"[^&]*?limits\.(\w+)', rows)
+    readers = [
+        text
+        for path, text in tree.items()
+        if is_code(path) and folder(path) != "tests" and not path.startswith("src/config")
+    ]
+    for member in sorted(set(members)):
+        found = sum(len(re.findall(r"\b%s\b" % member, text)) for text in readers)
+        declared = re.search(r"\bSetting %s\b" % member, tree.get("engine/limits.h", ""))
+        if found <= (1 if declared else 0):
+            yield "src/config_rows.cc", 1, "%s is set and read by nothing" % member
+
+
 RULES = [
     rule_spdx,
     rule_head_comment,
@@ -304,6 +321,7 @@ RULES = [
     rule_marks,
     rule_listed,
     rule_readme,
+    rule_settings,
 ]
 
 

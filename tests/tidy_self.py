@@ -61,6 +61,7 @@ BAD = [
     (tidy.rule_readme, "ring/token.h", HEADER, "lacks ring/"),
     (tidy.rule_readme, "README.md", README + "| `moon/` | |\n", "names moon/"),
     (tidy.rule_readme, "scripts/new", "", "scripts/new"),
+    (tidy.rule_settings, "src/config_rows.cc", HEAD + "bind(client.idle_s)", "read by nothing"),
 ]
 
 

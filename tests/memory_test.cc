@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The allocator of the data set: objects do not overlap, are aligned, and are counted, also when
+// threads free what others allocated. Counts are compared before and after, since the process has
+// objects of its own.
+#include "engine/memory.h"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <vector>
+
+namespace dyno {
+namespace {
+
+struct Block {
+  uint8_t* at;
+  size_t size;
+  uint8_t mark;
+};
+
+Block make_block(size_t size, uint8_t mark) {
+  Block block{static_cast<uint8_t*>(memory::allocate(size)), size, mark};
+  std::memset(block.at, mark, size);
+  return block;
+}
+
+bool intact(const Block& block) {
+  for (size_t i = 0; i < block.size; ++i) {
+    if (block.at[i] != block.mark) return false;
+  }
+  return true;
+}
+
+TEST_CASE("sizes are rounded up by little, and blocks are aligned") {
+  int64_t before = memory::used_bytes();
+  std::vector<Block> blocks;
+  size_t rounded_before = 0;
+  for (size_t size = 0; size <= 5000; ++size) {
+    Block block = make_block(size, 0);
+    auto address = reinterpret_cast<uintptr_t>(block.at);
+    CHECK(address % 8 == 0);
+    if (size != 0 && size % 64 == 0) CHECK(address % 64 == 0);
+    size_t usable = memory::usable_bytes(block.at);
+    CHECK(usable >= size);
+    size_t rounded = memory::rounded_bytes(size);
+    CHECK(rounded >= size);
+    CHECK(rounded >= rounded_before);
+    if (size <= memory::kSmallBytesMax && memory::span_bytes() != 0) {
+      CHECK(usable == rounded);
+      CHECK(usable <= size + std::max<size_t>(8, size / 8));
+    }
+    rounded_before = rounded;
+    blocks.push_back(block);
+  }
+  CHECK(memory::used_bytes() - before >= 5000 * 5001 / 2);
+  for (const Block& block : blocks) memory::release(block.at);
+  CHECK(memory::used_bytes() == before);
+  memory::release(nullptr);
+  CHECK(memory::used_bytes() == before);
+}
+
+TEST_CASE("live blocks never overlap") {
+  std::mt19937 random(18);
+  int64_t before = memory::used_bytes();
+  std::map<uint8_t*, Block> live;
+  for (int round = 0; round < 60000; ++round) {
+    bool growing = round / 10000 % 2 == 0;
+    if (live.empty() || random() % 10 < (growing ? 7 : 3)) {
+      size_t size = random() % 20 == 0 ? random() % 5000 : random() % 200;
+      Block block = make_block(size, static_cast<uint8_t>(round));
+      auto above = live.upper_bound(block.at);
+      if (above != live.end()) REQUIRE(block.at + memory::usable_bytes(block.at) <= above->first);
+      if (above != live.begin()) {
+        auto below = std::prev(above);
+        REQUIRE(below->first + memory::usable_bytes(below->first) <= block.at);
+      }
+      live[block.at] = block;
+    } else {
+      auto victim = live.lower_bound(
+          std::next(live.begin(), random() % std::min<size_t>(live.size(), 20))->first);
+      REQUIRE(intact(victim->second));
+      memory::release(victim->first);
+      live.erase(victim);
+    }
+  }
+  for (auto& [at, block] : live) {
+    REQUIRE(intact(block));
+    memory::release(at);
+  }
+  CHECK(memory::used_bytes() == before);
+}
+
+TEST_CASE("spans whose blocks are all free serve other sizes and go back") {
+  int64_t bytes_before = memory::span_bytes();
+  std::vector<void*> blocks;
+  constexpr size_t kTotal = 32 << 20;
+  int64_t high = 0;
+  for (size_t size : {40u, 200u, 1000u, 64u}) {
+    for (size_t total = 0; total < kTotal; total += size) blocks.push_back(memory::allocate(size));
+    high = std::max(high, memory::span_bytes());
+    for (void* block : blocks) memory::release(block);
+    blocks.clear();
+  }
+  if (memory::span_bytes() == 0) return;  // A sanitizer's build has no spans.
+  // What one size took serves the next.
+  CHECK(high - bytes_before < static_cast<int64_t>(kTotal) * 5 / 4);
+  // What is left is in this thread's lists.
+  CHECK(memory::span_bytes() - bytes_before < 4 << 20);
+  memory::purge();
+  blocks.push_back(memory::allocate(100));
+  std::memset(blocks[0], 1, 100);
+  memory::release(blocks[0]);
+}
+
+TEST_CASE("threads free what other threads allocated") {
+  int64_t before = memory::used_bytes();
+  constexpr int kThreads = 4;
+  constexpr int kRounds = 300;
+  std::mutex mutex;
+  std::vector<Block> passing;
+  std::vector<std::thread> threads;
+  std::atomic<int> damaged{0};
+  for (int id = 0; id < kThreads; ++id) {
+    threads.emplace_back([&, id] {
+      std::mt19937 random(static_cast<uint32_t>(id));
+      std::vector<Block> own;
+      for (int round = 0; round < kRounds; ++round) {
+        for (int i = 0; i < 100; ++i) {
+          own.push_back(make_block(random() % 10 == 0 ? random() % 4000 : random() % 150,
+                                   static_cast<uint8_t>(random())));
+        }
+        {
+          std::lock_guard lock(mutex);
+          passing.insert(passing.end(), own.begin(), own.end());
+          own.clear();
+          for (int i = 0; i < 90 && !passing.empty(); ++i) {
+            size_t pick = random() % passing.size();
+            own.push_back(passing[pick]);
+            passing[pick] = passing.back();
+            passing.pop_back();
+          }
+        }
+        for (const Block& block : own) {
+          if (!intact(block)) ++damaged;
+          memory::release(block.at);
+        }
+        own.clear();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const Block& block : passing) {
+    if (!intact(block)) ++damaged;
+    memory::release(block.at);
+  }
+  CHECK(damaged == 0);
+  CHECK(memory::used_bytes() == before);
+  // Threads that come later take over what the finished ones had in their lists.
+  int64_t spans = memory::span_bytes();
+  for (int i = 0; i < 50; ++i) {
+    std::thread([] { memory::release(memory::allocate(100)); }).join();
+  }
+  CHECK(memory::span_bytes() <= spans + (64 << 10));
+  CHECK(memory::used_bytes() == before);
+}
+
+TEST_CASE("large blocks are counted too") {
+  int64_t before = memory::used_bytes();
+  Block block = make_block(100 << 20, 7);
+  CHECK(memory::used_bytes() - before >= 100 << 20);
+  CHECK(memory::usable_bytes(block.at) >= 100u << 20);
+  memory::release(block.at);
+  CHECK(memory::used_bytes() == before);
+}
+
+}  // namespace
+}  // namespace dyno
