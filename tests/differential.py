@@ -98,7 +98,9 @@ def report(run, units, difference, unit):
     """Print one difference with the shortest sequence that shows it."""
     name = difference.command.name.decode("latin-1")
     print("\nDIFFERENCE at %s (seed %d, RESP%d)" % (name, run.seed, run.pair.resp))
-    shrunk = sequence_reduction.Reduction(run.pair, run.stream.keys).shrink(units, unit)
+    shrunk = []
+    if units or unit:
+        shrunk = sequence_reduction.Reduction(run.pair, run.stream.keys).shrink(units, unit)
     if shrunk is None:
         print("  (does not repeat after a flush; the last 20 of %d commands:)" % len(units))
         shrunk = units[-20:]
@@ -114,40 +116,63 @@ def report(run, units, difference, unit):
     print("  got:       %r" % difference.mine[:1500], flush=True)
 
 
-def compare(server, reference, options, seconds=None):
+class Findings:
+    """The differences of a run: every kind is shown once."""
+
+    def __init__(self, most):
+        self.most = most
+        self.kinds = set()
+        self.count = 0
+
+    def is_new(self, difference):
+        self.count += 1
+        kind = (difference.command.name, bytes(difference.mine[:16]))
+        if kind in self.kinds:
+            return False
+        self.kinds.add(kind)
+        return True
+
+    def enough(self):
+        return len(self.kinds) >= self.most or self.count >= 20 * self.most
+
+
+def show_error_texts(run, findings):
+    """Report the replies where both servers refuse, with different texts."""
+    for difference in run.pair.error_texts:
+        if findings.is_new(difference):
+            report(run, [], difference, None)
+    run.pair.error_texts = []
+
+
+def compare(server, reference, options):
     """All sequences on one pair of running servers: (commands run, differences)."""
     versions = {"2": [2], "3": [3], "both": [2, 3]}[options.resp]
-    total, differences, seen = 0, 0, set()
+    total, findings = 0, Findings(options.max_differences)
     started = time.monotonic()
     for version in versions:
-        seed = options.seed + version
         pair = ServerPair(server, reference, version)
-        run = Run(pair, seed, options.families)
+        run = Run(pair, options.seed + version, options.families)
         quota = options.commands // len(versions)
-        while pair.commands_run < quota:
-            if seconds and time.monotonic() - started > seconds:
+        while pair.commands_run < quota and not findings.enough():
+            if options.seconds and time.monotonic() - started > options.seconds:
                 break
             before = pair.commands_run
             units, difference, unit = run.sequence(min(SEQUENCE, quota - before))
-            total += pair.commands_run - before
+            commands_run = pair.commands_run
+            total += commands_run - before
+            show_error_texts(run, findings)
             if not difference:
                 continue
-            differences += 1
-            kind = (difference.command.name, bytes(difference.mine[:12]))
-            if kind not in seen:
-                seen.add(kind)
+            if findings.is_new(difference):
                 report(run, units, difference, unit)
-            if differences >= options.max_differences:
-                return total, differences
             if not (server.alive() and reference.alive()):
                 print("a server ended: %s" % server.log()[-3000:])
-                return total, differences
+                return total, findings.count
             pair.close()
-            commands_run = pair.commands_run
             pair = run.pair = ServerPair(server, reference, version)
             pair.commands_run = commands_run
         pair.close()
-    return total, differences
+    return total, findings.count
 
 
 def self_check(options, result):
@@ -157,15 +182,15 @@ def self_check(options, result):
             pair = ServerPair(one, two, version)
             run = Run(pair, options.seed + version, options.families)
             clean = [run.sequence(SEQUENCE)[1] for _ in range(20)]
-            if any(clean):
+            if any(clean) or pair.error_texts:
                 result.fail("clean run RESP%d" % version, repr(clean))
             else:
                 result.ok()
             for name, plant in PLANTED.items():
                 fault = plant()
                 pair.tamper = fault.tamper
-                caught = any(run.sequence(SEQUENCE)[1] for _ in range(40))
-                pair.tamper = None
+                caught = any(run.sequence(SEQUENCE)[1] or pair.error_texts for _ in range(40))
+                pair.tamper, pair.error_texts = None, []
                 if caught and fault.done:
                     result.ok()
                 else:
@@ -180,7 +205,9 @@ def main():
     parser.add_argument("--commands", type=int, help="how many (default 200000; --long 2000000)")
     parser.add_argument("--families", default=",".join(ALL), help="comma separated")
     parser.add_argument("--resp", choices=("2", "3", "both"), default="both")
-    parser.add_argument("--max-differences", type=int, default=1)
+    parser.add_argument(
+        "--max-differences", type=int, default=1, help="stop after so many kinds (default 1)"
+    )
     parser.add_argument("--seconds", type=float, help="stop after this time")
     parser.add_argument("--self-check", action="store_true", help="test this test")
     options = parser.parse_args()
@@ -193,7 +220,7 @@ def main():
         self_check(options, result)
         result.finish()
     with ServerProcess(options.server) as server, ServerProcess(options.reference) as reference:
-        total, differences = compare(server, reference, options, options.seconds)
+        total, differences = compare(server, reference, options)
     for name, count in reply_comparison.seen.items():
         print("deliberate difference %s: %d times" % (name, count))
     result.passed = total - differences

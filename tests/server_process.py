@@ -54,7 +54,7 @@ class ServerProcess:
     def arguments(self):
         if self.is_redis:
             fixed = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir"]
-            fixed += [self.directory, "--enable-debug-command", "yes"]
+            fixed.append(self.directory)
         else:
             listen = "127.0.0.1:%d" % self.port
             fixed = ["--client-listen", listen]

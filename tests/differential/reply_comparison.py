@@ -27,9 +27,9 @@ DELIBERATE = {
     "double-text": "7.2 prints doubles in their shortest form, 7.0 with 17 digits",
     "set-listpack": "7.2 keeps small sets of strings in a listpack, 7.0 in a hashtable",
     "list-listpack": "7.2 keeps lists up to one node in a listpack, 7.0 always in a quicklist",
-    "bit-arguments": "7.2 checks the arguments of BITCOUNT and BITPOS also for a missing key",
     "timeout-range": "7.2 says that an infinite timeout is out of range, 7.0 that it is negative",
-    "lpos-rank": "7.2 refuses LPOS RANK -2^63, 7.0 takes it for -1",
+    "lpos-rank": "7.2 refuses the smallest integer as the RANK of LPOS, 7.0 takes it",
+    "bit-arguments": "7.2 checks the arguments of BITCOUNT and BITPOS before the key",
 }
 
 seen = {name: 0 for name in DELIBERATE}
@@ -191,12 +191,13 @@ def changed_in_7_2(command, mine, reference):
     """The named differences that depend on the whole command."""
     args = command.args()
     if args[0].upper() in (b"BITCOUNT", b"BITPOS") and isinstance(mine, Error):
-        if reference in (0, -1) and len(args) > 2:
+        checked_first = isinstance(reference, Error) and reference.startswith(b"WRONGTYPE")
+        if len(args) > 2 and (checked_first or reference in (0, -1)):
             return deliberate("bit-arguments")
     if mine == Error(b"ERR timeout is out of range"):
         return reference == Error(b"ERR timeout is negative") and deliberate("timeout-range")
-    if args[0].upper() == b"LPOS" and b"-9223372036854775808" in args:
-        if isinstance(mine, Error) and b"out of range, value must between" in mine:
+    if args[0].upper() == b"LPOS" and isinstance(mine, Error) and b"out of range" in mine:
+        if b"-9223372036854775808" in args:
             return deliberate("lpos-rank")
     return False
 

@@ -63,13 +63,16 @@ class Reduction:
     def differs(self, units, last):
         """The difference that these units and then the last one make, if any."""
         self.pair.flush()
+        self.pair.error_texts = []
         commands = [command for unit in units for command in unit]
         for start in range(0, len(commands), 200):
             if self.pair.run(commands[start : start + 200]):
                 return None
         if last is None:
             return self.pair.compare_state(self.keys)
-        return self.pair.run(last)
+        found = self.pair.run(last)
+        self.pair.error_texts = []
+        return found
 
     def shrink(self, units, last):
         """The fewest units found that still end in a difference, or None if it does not repeat."""

@@ -9,6 +9,7 @@ argument contains.
 import resp_client
 import reply_comparison
 from command_grammar import of
+from resp_client import Error
 
 
 class Difference:
@@ -30,6 +31,7 @@ class ServerPair:
         self.marks = 0
         self.commands_run = 0
         self.tamper = None
+        self.error_texts = []
 
     def close(self):
         for client in self.clients:
@@ -62,7 +64,11 @@ class ServerPair:
         return answers
 
     def run(self, commands):
-        """The first difference in the replies to the commands, or None."""
+        """The first difference in the replies to the commands, or None.
+
+        Where both refuse, with different texts, the state is still the same: these are put aside
+        in `error_texts`.
+        """
         mine, reference = self.exchange(commands, compared=True)
         if mine == reference:
             return None
@@ -87,7 +93,10 @@ class ServerPair:
             elif command.mode == "popped" and index:
                 neighbour = resp_client.parse(mine, spans[index - 1][0])[0]
             if not reply_comparison.equal(command, values[0], values[1], neighbour):
-                return Difference(index, command, parts[0], parts[1])
+                found = Difference(index, command, parts[0], parts[1])
+                if not (isinstance(values[0], Error) and isinstance(values[1], Error)):
+                    return found
+                self.error_texts.append(found)
         if at[0] != len(mine) or at[1] != len(reference):
             return Difference(len(commands) - 1, commands[-1], mine[at[0] :], reference[at[1] :])
         return None
