@@ -95,14 +95,14 @@ RunResult LoadRun::execute() {
   return std::move(result_);
 }
 
-// Measuring begins on a tick, so that no posted tally straddles the border.
 void LoadRun::start_clock() {
   plan_.start_ns = now_ns();
   if (settings_.want_info) info_before_ = read_info();
   plan_.start_ns = now_ns();
-  const uint64_t from = plan_.start_ns + ns_of(settings_.warmup_s);
-  plan_.measure_from_ns =
-      settings_.warmup_s > 0 ? (from / Worker::kTick_ns + 1) * Worker::kTick_ns : plan_.start_ns;
+  plan_.measure_from_ns = plan_.start_ns + ns_of(settings_.warmup_s);
+  // Ticks are laid out backwards from there, so that none straddles the border.
+  plan_.measured_tick = ns_of(settings_.warmup_s) / Worker::kTick_ns + 1;
+  plan_.tick_origin_ns = plan_.measure_from_ns - plan_.measured_tick * Worker::kTick_ns;
   if (settings_.duration_s > 0)
     plan_.stop_at_ns = plan_.measure_from_ns + ns_of(settings_.duration_s);
   shared_.last_progress_ns = plan_.start_ns;
@@ -173,10 +173,8 @@ void LoadRun::gather() {
 }
 
 void LoadRun::add_tick(uint64_t tick, const Tally& tally) {
-  const auto offset = static_cast<int64_t>(tick * Worker::kTick_ns + Worker::kTick_ns / 2) -
-                      static_cast<int64_t>(plan_.measure_from_ns);
-  if (offset < 0 && settings_.warmup_s > 0) return;
-  int64_t second = std::max<int64_t>(offset, 0) / static_cast<int64_t>(kSecond_ns);
+  if (tick < plan_.measured_tick) return;
+  auto second = static_cast<int64_t>((tick - plan_.measured_tick) * Worker::kTick_ns / kSecond_ns);
   // What is answered while the open requests drain belongs to the last second that was asked for.
   if (settings_.duration_s > 0) {
     second =

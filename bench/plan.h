@@ -49,8 +49,10 @@ struct Plan {
   uint64_t start_ns = 0;         // load begins
   uint64_t measure_from_ns = 0;  // requests that begin earlier are not counted
   uint64_t stop_at_ns = UINT64_MAX;
-  uint64_t timeout_ns = 0;  // a request without an answer for so long breaks its connection
-  uint64_t drain_ns = 0;    // how long to wait for open requests at the end
+  uint64_t tick_origin_ns = 0;  // tallies are posted at whole ticks from here
+  uint64_t measured_tick = 0;   // the first tick that is measured, at measure_from_ns
+  uint64_t timeout_ns = 0;      // a request without an answer for so long breaks its connection
+  uint64_t drain_ns = 0;        // how long to wait for open requests at the end
   bool failover = true;
   OnError on_error = OnError::kContinue;
   uint64_t seed = 1;

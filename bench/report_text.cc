@@ -134,7 +134,7 @@ void add_series(std::string& out, const RunResult& run) {
     }
     for (const EventMark& event : run.events) {
       if (event.at_s >= point.at_s && event.at_s < point.at_s + point.span_s)
-        out += "  <- " + event.text;
+        out += "  <- " + event.text.substr(0, 60);
     }
     out += "\n";
   }

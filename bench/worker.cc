@@ -68,7 +68,7 @@ void Worker::run() {
   // loop.
   if (plan_.open_loop()) prctl(PR_SET_TIMERSLACK, 1UL);
   uint64_t now = now_ns();
-  tick_ = now / kTick_ns;
+  tick_ = (now - plan_.tick_origin_ns) / kTick_ns;
   for (Connection& client : clients_) connect(client, now);
   while (true) {
     now = now_ns();
@@ -161,7 +161,13 @@ void Worker::on_readable(Connection& client) {
     }
     if (client.dirty) flush(client, now);
   } while (client.has_buffered() && client.state != Connection::State::kIdle);
-  if (client.wants_write()) watch(client);
+  if (client.state == Connection::State::kIdle) return;
+  // What a TLS handshake held back goes out once the server's part of it has come.
+  if (!client.out.empty() && !client.wants_write()) {
+    flush(client, now_ns());
+  } else if (client.wants_write()) {
+    watch(client);
+  }
 }
 
 bool Worker::on_reply(Connection& client, const Reply& reply, uint64_t now) {

@@ -147,7 +147,9 @@ void Worker::watch(Connection& client) {
 }
 
 void Worker::housekeeping(uint64_t now) {
-  next_check_ns_ = now + kCheck_ns;
+  const uint64_t tick = (now - plan_.tick_origin_ns) / kTick_ns;
+  // A tally ends with its tick, so that a second of the report holds what happened in it.
+  next_check_ns_ = std::min(now + kCheck_ns, plan_.tick_origin_ns + (tick + 1) * kTick_ns);
   for (Connection& client : clients_) {
     if (client.state == Connection::State::kIdle) {
       if (client.since_ns <= now && !ending_) connect(client, now);
@@ -164,9 +166,9 @@ void Worker::housekeeping(uint64_t now) {
     shared_.last_progress_ns.store(now, std::memory_order_relaxed);
   }
   answered_seen_ = tally_.answered;
-  if (now / kTick_ns != tick_) {
+  if (tick != tick_) {
     post();
-    tick_ = now / kTick_ns;
+    tick_ = tick;
     answered_seen_ = 0;
   }
 }
