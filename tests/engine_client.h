@@ -28,7 +28,9 @@ namespace dyno {
 // Not thread-safe. The commands that it knows are those of the families that it is given.
 class EngineClient {
  public:
-  explicit EngineClient(std::initializer_list<std::span<const CommandSpec>> families)
+  EngineClient(std::initializer_list<std::span<const CommandSpec>> families)
+      : EngineClient(std::vector<std::span<const CommandSpec>>(families)) {}
+  explicit EngineClient(const std::vector<std::span<const CommandSpec>>& families)
       : executor_(keyspace_, commands_, limits_) {
     for (std::span<const CommandSpec> family : families) commands_.add(family);
   }
