@@ -75,6 +75,8 @@ struct CommandSpec {
   std::string_view syntax;
   void (*body)(Context&);  // Null for a mere container of subcommands.
   KeyFinder find_keys = nullptr;
+  // For commands that need every slot with some arguments only, as SORT does with patterns.
+  bool (*locks_all)(Args args) = nullptr;
 
   [[nodiscard]] bool is_container() const { return body == nullptr || (flags & kContainer) != 0; }
 };

@@ -217,7 +217,9 @@ void Executor::call(Context& context) {
 }
 
 void Executor::gather_slots(const CommandSpec& spec, Args args, LockSet* locks) const {
-  if (spec.flags & kLocksAll) locks->all = true;
+  if ((spec.flags & kLocksAll) || (spec.locks_all != nullptr && spec.locks_all(args))) {
+    locks->all = true;
+  }
   if (locks->all || (spec.flags & kLocksItself)) return;
   std::vector<int> indexes;
   // Arguments that do not tell their keys get an error from the body; until then nothing is safe to

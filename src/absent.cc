@@ -2,5 +2,5 @@
 #include "src/server.h"
 namespace dyno {
 #define W(n) __attribute__((weak)) extern const std::span<const CommandSpec> n{};
-W(kSortCommands) W(kDumpCommands)
+W(kDumpCommands)
 }
