@@ -148,7 +148,6 @@ void ZSet::expect(size_t members, size_t text_bytes) {
 double ZSet::put(const ZSetView::Place& place, std::string_view member, double score) {
   ZSetView set = view();
   if (!set.is_large()) {
-    if (score == 0) score = 0;  // Not -0.
     const Limits& limits = key_.context().limits;
     uint32_t count = packed::count(key_.entry()->value()) / 2 + (place.found ? 0 : 1);
     size_t bytes = packed::items_bytes(key_.entry()->value()) + member.size() + 16;
@@ -156,6 +155,7 @@ double ZSet::put(const ZSetView::Place& place, std::string_view member, double s
         place.found || (count <= static_cast<uint64_t>(limits.zset_packed_entries) &&
                         member.size() <= static_cast<uint64_t>(limits.zset_packed_value_bytes));
     if (fits && bytes <= packed::kItemsBytesMax) {
+      if (score == 0) score = 0;  // Not -0.
       if (place.found) {
         const uint8_t* at = packed::begin(key_.entry()->value()) + place.offset;
         auto pair_bytes = static_cast<uint32_t>(packed::next(packed::next(at)) - at);
