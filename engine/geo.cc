@@ -20,6 +20,7 @@
 
 #include "engine/command.h"
 #include "engine/geohash.h"
+#include "engine/partial_sort.h"
 #include "engine/zset.h"
 #include "protocol/words.h"
 
@@ -411,16 +412,13 @@ void sort_places(const Search& search, std::vector<Place>& places, size_t kept) 
   Sort sort = search.sort;
   if (sort == Sort::kNone && search.count != 0 && !search.any) sort = Sort::kAscending;
   if (sort == Sort::kNone) return;
-  bool descends = sort == Sort::kDescending;
-  auto before = [descends](const Place& a, const Place& b) {
-    return descends ? a.distance_m > b.distance_m : a.distance_m < b.distance_m;
+  int sign = sort == Sort::kDescending ? -1 : 1;
+  auto order = [sign](const Place& a, const Place& b) {
+    return a.distance_m > b.distance_m ? sign : a.distance_m < b.distance_m ? -sign : 0;
   };
-  if (kept < places.size() / 8) {
-    std::nth_element(places.begin(), places.begin() + static_cast<int64_t>(kept), places.end(),
-                     before);
-    places.resize(kept);
-  }
-  std::stable_sort(places.begin(), places.end(), before);
+  if (kept < places.size()) return PartialSort(places.data(), places.size(), kept, order).run();
+  std::stable_sort(places.begin(), places.end(),
+                   [&](const Place& a, const Place& b) { return order(a, b) < 0; });
 }
 
 void reply_places(Context& c, const Search& search, const std::vector<Place>& places, size_t kept) {
