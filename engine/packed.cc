@@ -139,16 +139,80 @@ Encoded Encoded::score(double value) {
   return encoded;
 }
 
-const uint8_t* find(const uint8_t* at, const uint8_t* end, const Encoded& wanted, uint32_t stride) {
-  // The bytes that could be compared never reach behind the run: an item with the same head has the
-  // same size, and the head is compared against at most what follows inside the entry.
-  while (at < end) {
-    const uint8_t* following = next(at);
-    if (static_cast<size_t>(following - at) == wanted.size() && wanted.equals(at)) return at;
-    at = following;
-    for (uint32_t i = 1; i < stride; ++i) at = next(at);
+namespace {
+
+uint64_t load_word(const uint8_t* at) {
+  uint64_t word;
+  std::memcpy(&word, at, sizeof(word));
+  return word;
+}
+
+// next(), made for runs of short texts.
+inline const uint8_t* step(const uint8_t* at) {
+  return *at <= kTextShortMax ? at + 1 + *at : next(at);
+}
+template <uint32_t kStride>
+inline const uint8_t* step_all(const uint8_t* at) {
+  for (uint32_t i = 0; i < kStride; ++i) at = step(at);
+  return at;
+}
+
+// The bytes that are compared never reach behind the run: equal tags mean equal sizes, but for the
+// longest texts, and those are measured first.
+template <uint32_t kStride>
+const uint8_t* find_any(const uint8_t* at, const uint8_t* end, const Encoded& wanted) {
+  for (; at < end; at = step_all<kStride>(at)) {
+    if (static_cast<size_t>(next(at) - at) == wanted.size() && wanted.equals(at)) return at;
   }
   return nullptr;
+}
+
+// Items of up to a word are equal when their words are, bytes behind them left out.
+template <uint32_t kStride>
+const uint8_t* find_word(const uint8_t* at, const uint8_t* end, const Encoded& wanted) {
+  uint8_t bytes[sizeof(uint64_t)] = {};
+  wanted.write(bytes);
+  uint64_t word = load_word(bytes);
+  uint64_t mask =
+      wanted.size() == sizeof(word) ? ~uint64_t{0} : (uint64_t{1} << (8 * wanted.size())) - 1;
+  for (; end - at >= static_cast<ptrdiff_t>(sizeof(word)); at = step_all<kStride>(at)) {
+    if ((load_word(at) & mask) == word) return at;
+  }
+  return find_any<kStride>(at, end, wanted);
+}
+
+// Of longer items with a tag of one byte the last words are compared first: names of one kind often
+// begin alike.
+template <uint32_t kStride>
+const uint8_t* find_tail(const uint8_t* at, const uint8_t* end, const Encoded& wanted) {
+  uint8_t tag = wanted.tag();
+  size_t tail_at = wanted.size() - sizeof(uint64_t);
+  uint64_t tail = load_word(wanted.tail());
+  for (; at < end; at = step_all<kStride>(at)) {
+    if (*at == tag && load_word(at + tail_at) == tail && wanted.equals(at)) return at;
+  }
+  return nullptr;
+}
+
+template <uint32_t kStride>
+const uint8_t* find_stride(const uint8_t* at, const uint8_t* end, const Encoded& wanted) {
+  if (wanted.size() <= sizeof(uint64_t)) return find_word<kStride>(at, end, wanted);
+  if (wanted.tag() < kText16) return find_tail<kStride>(at, end, wanted);
+  return find_any<kStride>(at, end, wanted);
+}
+
+}  // namespace
+
+const uint8_t* find(const uint8_t* at, const uint8_t* end, const Encoded& wanted, uint32_t stride) {
+  switch (stride) {
+    case 1:
+      return find_stride<1>(at, end, wanted);
+    case 2:
+      return find_stride<2>(at, end, wanted);
+    default:
+      DYNO_CHECK(stride == 3);
+      return find_stride<3>(at, end, wanted);
+  }
 }
 
 }  // namespace dyno::packed

@@ -63,6 +63,12 @@ class Encoded {
   [[nodiscard]] static Encoded score(double value);
 
   [[nodiscard]] size_t size() const { return head_size_ + text_.size(); }
+  [[nodiscard]] uint8_t tag() const { return head_[0]; }
+  // The last eight bytes of an item of more.
+  [[nodiscard]] const uint8_t* tail() const {
+    if (text_.empty()) return head_ + head_size_ - 8;
+    return reinterpret_cast<const uint8_t*>(text_.data() + text_.size()) - 8;
+  }
   uint8_t* write(uint8_t* at) const {
     std::memcpy(at, head_, head_size_);
     if (!text_.empty()) std::memcpy(at + head_size_, text_.data(), text_.size());
@@ -109,7 +115,7 @@ inline void set_header(uint8_t* value, uint32_t bytes, uint32_t count) {
   return kHeaderBytes + items_bytes(value);
 }
 
-// The first item in [at, end) equal to `wanted`, looking at every `stride`th, or null.
+// The first item in [at, end) equal to `wanted`, looking at every `stride`th (1 to 3), or null.
 [[nodiscard]] const uint8_t* find(const uint8_t* at, const uint8_t* end, const Encoded& wanted,
                                   uint32_t stride = 1);
 

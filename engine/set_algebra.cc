@@ -10,6 +10,7 @@
 
 #include "engine/errors.h"
 #include "engine/item_reply.h"
+#include "engine/packed_index.h"
 #include "engine/set.h"
 #include "engine/value.h"
 #include "protocol/number.h"
@@ -31,16 +32,52 @@ std::optional<std::vector<Entry*>> find_sources(Context& context, Args names) {
   return sources;
 }
 
+// A set in which many members are going to be sought.
+class Lookup {
+ public:
+  Lookup(Entry* entry, size_t searches) : members_(entry) {
+    // Making an index takes about as long as this many comparisons of each member.
+    constexpr size_t kComparisonsPerMember = 8;
+    if (members_.encoding() == Encoding::kPacked && searches >= kComparisonsPerMember) {
+      index_.emplace(entry->value());
+    }
+  }
+  [[nodiscard]] bool contains(const packed::Item& item) const {
+    if (!index_) return members_.contains(item);
+    if (item.kind == packed::Item::Kind::kText) {
+      int64_t integer;
+      if (is_canonical_int64(item.text, &integer)) {
+        return index_->contains({packed::Item::Kind::kInteger, {}, integer, 0, nullptr});
+      }
+    }
+    return index_->contains(item);
+  }
+
+ private:
+  SetMembers members_;
+  std::optional<PackedIndex> index_;
+};
+
+std::vector<Lookup> lookups(std::span<Entry* const> entries, size_t searches) {
+  std::vector<Lookup> made;
+  made.reserve(entries.size());
+  for (Entry* entry : entries) made.emplace_back(entry, searches);
+  return made;
+}
+
 // Calls visit(const packed::Item&) for each member that all sources have, until it returns false.
-// No source is missing; afterwards they are in ascending order of size.
+// No source is missing; uses up `sources`.
 template <class Visit>
 void intersect(std::vector<Entry*>& sources, Visit&& visit) {
   std::stable_sort(sources.begin(), sources.end(), [](Entry* a, Entry* b) {
     return SetMembers(a).count() < SetMembers(b).count();
   });
-  SetMembers(sources.front()).for_each([&](const packed::Item& item) {
-    for (Entry* other : sources) {
-      if (other != sources.front() && !SetMembers(other).contains(item)) return true;
+  Entry* smallest = sources.front();
+  std::erase(sources, smallest);
+  std::vector<Lookup> others = lookups(sources, SetMembers(smallest).count());
+  SetMembers(smallest).for_each([&](const packed::Item& item) {
+    for (const Lookup& other : others) {
+      if (!other.contains(item)) return true;
     }
     return static_cast<bool>(visit(item));
   });
@@ -84,9 +121,10 @@ void subtract(const std::vector<Entry*>& sources, Visit&& visit) {
     std::stable_sort(others.begin(), others.end(), [](Entry* a, Entry* b) {
       return SetMembers(a).count() > SetMembers(b).count();
     });
+    std::vector<Lookup> excluded = lookups(others, SetMembers(first).count());
     SetMembers(first).for_each([&](const packed::Item& item) {
-      for (Entry* other : others) {
-        if (SetMembers(other).contains(item)) return true;
+      for (const Lookup& other : excluded) {
+        if (other.contains(item)) return true;
       }
       return visit_all(item);
     });
