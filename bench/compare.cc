@@ -165,6 +165,7 @@ class Comparison {
         if (LoadRun::interrupted) return kExitServer;
       }
     }
+    warn_of_different_replies();
     const std::string table = text();
     std::fputs(table.c_str(), options_.json_path == "-" ? stderr : stdout);
     if (!options_.json_path.empty() && !write_text_file(options_.json_path, json()))
@@ -243,6 +244,10 @@ class Comparison {
     figures["errors"] =
         static_cast<double>(run.total.failed + run.total.unanswered + run.total.not_sent);
     figures["client_busy"] = run.client_busy;
+    if (run.total.answered > 0) {
+      figures["reply_bytes"] =
+          static_cast<double>(run.total.bytes_in) / static_cast<double>(run.total.answered);
+    }
     for (const EventMark& event : run.events) {
       figures["event_ms"] = std::max(figures["event_ms"], event.took_ms);
     }
@@ -254,6 +259,17 @@ class Comparison {
                    kind.kind.c_str(), kind.first.c_str());
     }
     return true;
+  }
+
+  // A server that answers less than the others has an easier life; the figures would not say so.
+  void warn_of_different_replies() const {
+    const double base = median(column(contestants_[0], "reply_bytes"));
+    for (const Contestant& contestant : contestants_) {
+      const double mine = median(column(contestant, "reply_bytes"));
+      if (base == 0 || (mine > 0.9 * base && mine < 1.1 * base)) continue;
+      std::fprintf(stderr, "note: %s sends %.1f bytes per reply, %s sends %.1f\n",
+                   contestant.target.name.c_str(), mine, contestants_[0].target.name.c_str(), base);
+    }
   }
 
   static uint64_t resident(const Contestant& contestant) {

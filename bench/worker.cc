@@ -136,7 +136,7 @@ void Worker::on_readable(Connection& client) {
            closed ? "closed by the server" : client.error(), now);
       return;
     }
-    tally_.bytes_in += got;
+    if (now >= plan_.measure_from_ns) tally_.bytes_in += got;
     const char* at = buffer_.data();
     const char* const end = at + got;
     Reply reply;

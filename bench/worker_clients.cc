@@ -128,7 +128,9 @@ void Worker::fail(Connection& client, std::string_view kind, std::string_view te
 }
 
 void Worker::flush(Connection& client, uint64_t now) {
-  const Connection::Io outcome = client.flush(tally_.bytes_out);
+  uint64_t sent = 0;
+  const Connection::Io outcome = client.flush(sent);
+  if (now >= plan_.measure_from_ns) tally_.bytes_out += sent;
   if (outcome == Connection::Io::kFailed || outcome == Connection::Io::kClosed) {
     fail(client, "connection", client.error(), now);
     return;
