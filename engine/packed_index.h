@@ -42,6 +42,7 @@ class PackedIndex {
 
   [[nodiscard]] size_t first_slot(const packed::Item& item) const {
     constexpr uint64_t kMix = 0x9e3779b97f4a7c15;
+    constexpr uint64_t kOther = 0xbf58476d1ce4e5b9;
     uint64_t first = static_cast<uint64_t>(item.integer);
     uint64_t last = 0;
     size_t size = item.text.size();
@@ -51,7 +52,9 @@ class PackedIndex {
     } else if (size != 0) {
       std::memcpy(&first, item.text.data(), size);
     }
-    uint64_t mixed = (first * kMix ^ last ^ size) * kMix;
+    // The halves of a full product depend on all bits of both factors.
+    auto product = static_cast<unsigned __int128>(first ^ kMix) * (last ^ (size + kOther));
+    auto mixed = static_cast<uint64_t>(product ^ product >> 64);
     return (mixed ^ mixed >> 32) & (slots_.size() - 1);
   }
   [[nodiscard]] size_t next_slot(size_t slot) const { return (slot + 1) & (slots_.size() - 1); }
