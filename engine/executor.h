@@ -51,10 +51,10 @@ class Executor {
   void run(Session& session, Args args, Reply& reply, int64_t now_ms, const Prefetch* prefetch = nullptr);
 
   [[nodiscard]] bool prefetch_slot(const Session& session, Args args, Prefetch* prefetch) const;
-  static void prefetch_group(const Prefetch& prefetch) {
+  [[gnu::always_inline]] static void prefetch_group(const Prefetch& prefetch) {
     prefetch.slot->table.prefetch_group(prefetch.position);
   }
-  static void prefetch_entry(const Prefetch& prefetch) {
+  [[gnu::always_inline]] static void prefetch_entry(const Prefetch& prefetch) {
     prefetch.slot->table.prefetch_node(prefetch.position);
   }
 

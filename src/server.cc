@@ -7,13 +7,8 @@
 #include <algorithm>
 #include <cstdio>
 
-#if __has_include("engine/evictor.h")
 #include "engine/evictor.h"
 #include "engine/expirer.h"
-#else
-namespace dyno { class Evictor { public: explicit Evictor(Executor&) {} bool make_room() { return true; } };
-class Expirer { public: explicit Expirer(Executor&) {} bool run(uint32_t,uint32_t,int64_t,int64_t) { return false; } }; }
-#endif
 #include "engine/error_counts.h"
 #include "engine/memory.h"
 #include "engine/stats.h"
