@@ -213,8 +213,7 @@ PFMERGE <k>
 GET <k>
 STRLEN <k>
 SET <k> (HYLL | foo | <v>)
-SETRANGE <k> (4 | 5 | 16 | 20 | 8) <v>
-APPEND <k> <v>
+SETRANGE <k> (4 | 5 | 8) <si>
 DEL <k>
 """
 
@@ -226,18 +225,18 @@ GEOPOS <k>
 3* GEODIST <k> <member> <member> [<unit>]
 2* GEOHASH <k> {<member>}
 3* GEOSEARCH <k> FROMMEMBER <member> BYRADIUS <radius> <unit> (ASC | DESC) [COUNT <cnt>] \
-    [WITHCOORD] [WITHDIST] [WITHHASH] ~ unordered
+    [WITHCOORD] [WITHDIST] [WITHHASH] ~ geo
 3* GEOSEARCH <k> FROMLONLAT <lon> <lat> BYBOX <radius> <radius> <unit> [ASC | DESC] [WITHCOORD] \
-    [WITHDIST] [WITHHASH] ~ unordered
+    [WITHDIST] [WITHHASH] ~ geo
 GEOSEARCH <k> [FROMLONLAT <lon> <lat>] [FROMMEMBER <member>] [BYBOX <radius> <radius> <unit>] \
-    [BYRADIUS <radius> <unit>] ~ unordered
-GEOSEARCHSTORE <k> <k> FROMMEMBER <member> BYRADIUS <radius> <unit> [ASC | DESC] [COUNT <cnt>] \
+    [BYRADIUS <radius> <unit>] ~ geo
+GEOSEARCHSTORE <k> <k> FROMMEMBER <member> BYRADIUS <radius> <unit> [ASC | DESC] \
     [STOREDIST]
 GEORADIUS <k> <lon> <lat> <radius> <unit> [WITHDIST] [WITHCOORD] [WITHHASH] [COUNT <cnt>] [ASC \
-    | DESC] ~ unordered
-GEORADIUS_RO <k> <lon> <lat> <radius> <unit> [WITHDIST] [ASC | DESC] ~ unordered
-GEORADIUSBYMEMBER <k> <member> <radius> <unit> [WITHDIST] [ASC | DESC] ~ unordered
-GEORADIUSBYMEMBER_RO <k> <member> <radius> <unit> [COUNT <cnt>] ~ unordered
+    | DESC] ~ geo
+GEORADIUS_RO <k> <lon> <lat> <radius> <unit> [WITHDIST] [ASC | DESC] ~ geo
+GEORADIUSBYMEMBER <k> <member> <radius> <unit> [WITHDIST] [ASC | DESC] ~ geo
+GEORADIUSBYMEMBER_RO <k> <member> <radius> <unit> [COUNT <cnt>] ~ geo
 GEORADIUS <k> <lon> <lat> <radius> <unit> (STORE | STOREDIST) <k>
 GEORADIUSBYMEMBER <k> <member> <radius> <unit> [WITHDIST] STORE <k>
 ZRANGE <k> 0 -1
