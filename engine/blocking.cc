@@ -9,6 +9,15 @@
 #include "protocol/number.h"
 
 namespace dyno {
+namespace {
+
+// Whoever reports changes serves them too, so each thread counts for itself.
+uint64_t next_order() {
+  static thread_local uint64_t order = 0;
+  return ++order;
+}
+
+}  // namespace
 
 std::string SlotSide::name(int db, std::string_view key) {
   std::string full(1, static_cast<char>(db));
@@ -50,7 +59,7 @@ void SlotSide::swap_dbs(int a, int b, std::vector<Waiter*>* waiters) {
     if (db == a || db == b) {
       db = db == a ? b : a;
       for (const auto& waiter : queue) waiters->push_back(waiter.get());
-      changed_.emplace_back(db, key);
+      changed_.push_back({next_order(), db, std::string(key)});
     }
     swapped[name(db, key)] = std::move(queue);
   }
@@ -70,7 +79,7 @@ void SlotSide::leave(const Waiter* waiter, std::string_view key) {
 
 void SlotSide::changed(int db, std::string_view key) {
   if (queues_.empty() || !queues_.contains(name(db, key))) return;
-  changed_.emplace_back(db, key);
+  changed_.push_back({next_order(), db, std::string(key)});
 }
 
 std::list<std::shared_ptr<Waiter>>* SlotSide::waiters(int db, std::string_view key) {
@@ -123,14 +132,14 @@ void block(Context& context, const BlockRequest& request) {
   waiter->type = request.type;
   waiter->db = context.db;
   waiter->protocol = context.session.protocol;
-  waiter->null_is_bulk = request.null_is_bulk;
   waiter->has_destination = request.has_destination;
   waiter->destination = request.destination;
   waiter->serve = request.serve;
   waiter->wake = context.session.wake;
   if (request.timeout_s > 0) {
     // Rounded up: a timeout is never shorter than asked for.
-    waiter->deadline_ms = context.now_ms + static_cast<int64_t>(std::ceil(request.timeout_s * 1000));
+    waiter->deadline_ms =
+        context.now_ms + static_cast<int64_t>(std::ceil(request.timeout_s * 1000));
   }
   for (std::string_view key : request.keys) {
     if (std::find(waiter->keys.begin(), waiter->keys.end(), key) != waiter->keys.end()) continue;

@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/entry.h"
@@ -29,8 +30,8 @@ namespace dyno {
 
 struct Context;
 
-// One blocked command. Immutable once it is queued, but for `db` when databases are swapped, under the
-// locks of all slots, and `state` and the reply, which belongs to whoever has claimed it.
+// One blocked command. Immutable once it is queued, but for `db` when databases are swapped, under
+// the locks of all slots, and `state` and the reply, which belongs to whoever has claimed it.
 struct Waiter {
   enum State : int { kWaiting, kClaimed, kServed };
 
@@ -42,18 +43,18 @@ struct Waiter {
   Type type = Type::kList;        // What a key must hold to be ready.
   int db = 0;                     // Physical.
   int protocol = 2;
-  int64_t deadline_ms = 0;        // 0: none.
+  int64_t deadline_ms = 0;  // 0: none.
   // A second key whose slot must be locked too when the waiter is served (BLMOVE's destination).
   std::string destination;
   bool has_destination = false;
-  bool null_is_bulk = false;  // What a timeout answers: null instead of a null array.
   // Answers the command with what `key` now holds; the key exists and is of `type`. The context is
   // made for the waiter: its args, its session's protocol, its reply.
   void (*serve)(Context& context, std::string_view key) = nullptr;
 
   std::atomic<int> state{kWaiting};
   ByteBuffer reply;
-  // Called once, by the thread that served it, after the reply is complete. Must only pass the news on.
+  // Called once, by the thread that served it, after the reply is complete. Must only pass the news
+  // on.
   std::function<void(const std::shared_ptr<Waiter>&)> wake;
 
   [[nodiscard]] bool claim() {
@@ -73,9 +74,9 @@ class SlotSide {
   void touch(int db, std::string_view key);
   // Marks the watchers of the keys for which exists(db, key) says true.
   void touch_if(const std::function<bool(int db, std::string_view key)>& exists);
-  // Two physical databases change places: marks all that watch in one of them, moves the queues, adds
-  // those who wait in them to `waiters`, and notes their keys as changed. All slots are locked; the
-  // caller changes each waiter's own `db`.
+  // Two physical databases change places: marks all that watch in one of them, moves the queues,
+  // adds those who wait in them to `waiters`, and notes their keys as changed. All slots are
+  // locked; the caller changes each waiter's own `db`.
   void swap_dbs(int a, int b, std::vector<Waiter*>* waiters);
 
   void wait(const std::shared_ptr<Waiter>& waiter, std::string_view key);
@@ -86,9 +87,14 @@ class SlotSide {
   [[nodiscard]] std::list<std::shared_ptr<Waiter>>* waiters(int db, std::string_view key);
   // Drops the queue of a key when it is empty.
   void tidy(int db, std::string_view key);
-  // Keys reported by changed() since the last call.
-  [[nodiscard]] std::vector<std::pair<int, std::string>> take_changed() { return std::move(changed_); }
-  [[nodiscard]] bool has_changed() const { return !changed_.empty(); }
+  // Keys reported by changed() since the last call. Those of all slots that one command holds are
+  // served in their common `order`.
+  struct Changed {
+    uint64_t order;
+    int db;
+    std::string key;
+  };
+  [[nodiscard]] std::vector<Changed> take_changed() { return std::exchange(changed_, {}); }
   [[nodiscard]] bool has_waiters() const { return !queues_.empty(); }
   // Destinations of all waiters of this slot.
   void add_destinations(std::vector<std::string>* names) const;
@@ -98,7 +104,7 @@ class SlotSide {
 
   std::unordered_map<std::string, std::vector<std::shared_ptr<WatchState>>> watchers_;
   std::unordered_map<std::string, std::list<std::shared_ptr<Waiter>>> queues_;
-  std::vector<std::pair<int, std::string>> changed_;
+  std::vector<Changed> changed_;
 };
 
 // For bodies of blocking commands: when none of `keys` could answer, queues the client. Inside EXEC
@@ -109,12 +115,13 @@ struct BlockRequest {
   double timeout_s;  // 0: for ever.
   std::string_view destination;
   bool has_destination = false;
-  bool null_is_bulk = false;  // What a timeout answers: null instead of a null array.
+  bool null_is_bulk = false;  // What it answers inside EXEC.
   void (*serve)(Context& context, std::string_view key);
 };
 void block(Context& context, const BlockRequest& request);
 
-// Reads a blocking command's timeout in seconds; answers the error and returns false when it is none.
+// Reads a blocking command's timeout in seconds; answers the error and returns false when it is
+// none.
 [[nodiscard]] bool read_timeout(Context& context, std::string_view text, double* timeout_s);
 
 }  // namespace dyno

@@ -135,7 +135,8 @@ bool Evictor::evict_until(int64_t limit, int64_t end_us) {
     for (int i = 0; i < 8; ++i) {
       if (!can_evict || !evict_one(now_ms)) return false;
       progress = true;
-      if (estimated_bytes() <= limit) break;
+      // A large value is freed in slices: its memory counts until then.
+      if (estimated_bytes() <= limit || reclaimer.pending() > 0) break;
     }
   }
   return true;

@@ -4,9 +4,9 @@
 #include <algorithm>
 
 #include "engine/blocking.h"
+#include "engine/error_counts.h"
 #include "engine/stats.h"
 #include "protocol/check.h"
-#include "engine/error_counts.h"
 #include "protocol/number.h"
 #include "protocol/words.h"
 #if defined(__x86_64__)
@@ -290,26 +290,33 @@ void Executor::finish(Context& context, const LockSet& locks) {
 }
 
 void Executor::serve_waiters(Context& context, const std::vector<SlotIndex>& slots) {
+  struct Ready {
+    Slot* slot;
+    SlotSide::Changed key;
+  };
+  std::vector<Ready> ready;
   // A served BLMOVE may make another key ready, so go round until nothing changes.
-  for (bool served = true; served;) {
-    served = false;
+  do {
+    ready.clear();
     for (SlotIndex index : slots) {
       Slot& slot = keyspace_.slot(index);
       if (slot.side == nullptr) continue;
-      if (slot.side->has_changed()) {
-        for (const auto& [db, key] : slot.side->take_changed()) {
-          served |= serve_key(context, slot, db, key);
-        }
-      }
-      if (slot.side->empty()) slot.side.reset();
+      for (SlotSide::Changed& key : slot.side->take_changed())
+        ready.push_back({&slot, std::move(key)});
     }
+    std::sort(ready.begin(), ready.end(),
+              [](const Ready& a, const Ready& b) { return a.key.order < b.key.order; });
+    for (const Ready& each : ready) serve_key(context, *each.slot, each.key.db, each.key.key);
+  } while (!ready.empty());
+  for (SlotIndex index : slots) {
+    Slot& slot = keyspace_.slot(index);
+    if (slot.side != nullptr && slot.side->empty()) slot.side.reset();
   }
 }
 
-bool Executor::serve_key(Context& context, Slot& slot, int db, const std::string& key) {
-  bool served = false;
+void Executor::serve_key(Context& context, Slot& slot, int db, const std::string& key) {
   auto* queue = slot.side->waiters(db, key);
-  if (queue == nullptr) return false;
+  if (queue == nullptr) return;
   for (auto at = queue->begin(); at != queue->end();) {
     std::shared_ptr<Waiter> waiter = *at;
     if (waiter->state.load() != Waiter::kWaiting) {
@@ -334,10 +341,8 @@ bool Executor::serve_key(Context& context, Slot& slot, int db, const std::string
     waiter->serve(serving, key);
     waiter->state.store(Waiter::kServed);
     waiter->wake(waiter);
-    served = true;
   }
   slot.side->tidy(db, key);
-  return served;
 }
 
 void Executor::run_queue(Context& exec) {

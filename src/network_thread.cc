@@ -95,7 +95,7 @@ void NetworkThread::unblock(uint64_t id, bool error) {
     if (error) {
       reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK");
     } else {
-      waiter->null_is_bulk ? reply.null() : reply.null_array();
+      reply.null_array();
     }
     finish_waiter(client, waiter);
   });
@@ -387,7 +387,7 @@ void NetworkThread::time_out_waiters(int64_t now_ms) {
     if (waiter->deadline_ms != deadline_ms || !waiter->claim()) continue;
     server_.executor().leave_queues(*waiter);
     Reply reply(&waiter->reply, waiter->protocol);
-    waiter->null_is_bulk ? reply.null() : reply.null_array();
+    reply.null_array();
     finish_waiter(*found->second, waiter);
   }
 }
