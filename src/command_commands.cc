@@ -190,7 +190,7 @@ void command_info(Context& c) {
   c.reply.array(c.args.size() - 2);
   for (std::string_view name : c.args.subspan(2)) {
     const CommandSpec* spec = c.executor.commands().find_name(name);
-    spec == nullptr ? c.reply.null_array() : reply_info(c, *spec);
+    spec == nullptr ? c.reply.null() : reply_info(c, *spec);
   }
 }
 

@@ -17,8 +17,7 @@ void slowlog_get(Context& c) {
   int64_t count = kCountDefault;
   if (c.args.size() == 3) {
     auto read = parse_int64(c.args[2]);
-    if (!read) return c.error(errors::kNotInteger);
-    if (*read < -1) return c.error("ERR count should be greater than or equal to -1");
+    if (!read || *read < -1) return c.error("ERR count should be greater than or equal to -1");
     count = *read;
   } else if (c.args.size() > 3) {
     return c.error("ERR wrong number of arguments for 'slowlog|get' command");

@@ -7,6 +7,7 @@
 
 #include "engine/blocking.h"
 #include "engine/reclaimer.h"
+#include "protocol/words.h"
 #include "src/server.h"
 
 namespace dyno {
@@ -21,6 +22,11 @@ constexpr int64_t kReclaimBudgetUs = 500;
 constexpr int64_t kExpireBudgetUs = 500;
 constexpr int64_t kVisitPeriodMs = 100;
 constexpr int64_t kQuietMs = 2000;  // A client's buffers are given back after this.
+
+// A browser that was tricked into posting to this port; nothing of what follows may run.
+bool is_http(std::string_view word) {
+  return word.size() >= 4 && (word[0] | 32) >= 'h' && (is_word(word, "POST") || is_word(word, "Host:"));
+}
 
 }  // namespace
 
@@ -141,6 +147,8 @@ void NetworkThread::on_ready(std::span<const EventLoop::Ready> ready) {
     if (each.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
       if (!client.receive()) {
         close(client, CloseReason::kPeerClosed);
+      } else if (over_query_limit(client)) {
+        close(client, CloseReason::kQueryLimit);
       } else {
         schedule(client);
       }
@@ -271,6 +279,10 @@ void NetworkThread::run_batch() {
 void NetworkThread::run_request(const Request& request) {
   Client& client = *request.client;
   Args args(batch_args_.data() + request.first_arg, request.arg_count);
+  if (!args.empty() && is_http(args[0])) [[unlikely]] {
+    server_.log_http(client);
+    return close(client, CloseReason::kProtocol);
+  }
   if (!args.empty() && server_.holds_back(client, args)) [[unlikely]] {
     client.paused = true;
     paused_.push_back(&client);
@@ -310,10 +322,15 @@ void NetworkThread::after_requests(Client& client) {
   client.publish(now_ms_);
 }
 
-bool NetworkThread::over_limits(Client& client, int64_t now_ms) {
+bool NetworkThread::over_query_limit(const Client& client) {
   auto query_max = server_.config().client.query_buffer_bytes_max.load(std::memory_order_relaxed);
-  if (static_cast<int64_t>(client.in.size() + client.queue_bytes) > query_max) {
-    server_.log_limit(client, "query buffer", query_max);
+  if (static_cast<int64_t>(client.in.size() + client.queue_bytes) <= query_max) return false;
+  server_.log_limit(client, "query buffer", query_max);
+  return true;
+}
+
+bool NetworkThread::over_limits(Client& client, int64_t now_ms) {
+  if (over_query_limit(client)) {
     close(client, CloseReason::kQueryLimit);
     return true;
   }

@@ -84,6 +84,7 @@ class NetworkThread {
   void fail_protocol(Client& client, const std::string& error);
   void after_requests(Client& client);
   [[nodiscard]] bool may_run(const Client& client) const;
+  [[nodiscard]] bool over_query_limit(const Client& client);
   [[nodiscard]] bool over_limits(Client& client, int64_t now_ms);
   void flush(Client& client);
   void close(Client& client, CloseReason reason);

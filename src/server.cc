@@ -285,6 +285,12 @@ void Server::log_protocol_error(const Client& client, std::string_view error) {
              {{"client", client.facts.address}, {"error", std::string(error)}});
 }
 
+void Server::log_http(const Client& client) {
+  stats_.protocol_errors.fetch_add(1, std::memory_order_relaxed);
+  log_.write(LogLevel::kWarning, "possible security attack: a client speaks HTTP to this port",
+             {{"client", client.facts.address}});
+}
+
 void Server::log_limit(const Client& client, std::string_view what, int64_t bytes_max) {
   auto& counter = what == "query buffer" ? stats_.clients_over_query_limit : stats_.clients_over_output_limit;
   counter.fetch_add(1, std::memory_order_relaxed);

@@ -116,6 +116,7 @@ class Server : public CommandObserver {
   void forget(Client& client);
 
   void log_protocol_error(const Client& client, std::string_view error);
+  void log_http(const Client& client);
   void log_limit(const Client& client, std::string_view what, int64_t bytes_max);
 
   void on_command(const Session& session, const CommandSpec& spec, Args args) override;

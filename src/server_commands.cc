@@ -204,7 +204,7 @@ const CommandSpec kRows[] = {
      "Refused: a ring has no masters.", "host port", no_replication},
     {"SLAVEOF", 3, kPower | kStale, {}, kGroup, "1.0.0", "O(1)", "Refused: a ring has no masters.",
      "host port", no_replication},
-    {"CLUSTER", -2, kPlain | kContainer, {}, kGroup, "3.0.0", "O(1)",
+    {"CLUSTER", -2, kPlain, {}, kGroup, "3.0.0", "O(1)",
      "Refused: this node is no member of a Redis Cluster.", "subcommand", no_cluster},
     {"MODULE", -2, 0, {}, kGroup, "4.0.0", "Depends on the subcommand.", "Commands about modules.", "",
      nullptr},
