@@ -125,7 +125,8 @@ bool Evictor::evict_until(int64_t limit, int64_t end_us) {
   bool can_evict = executor_.limits().policy() != EvictionPolicy::kNoEviction;
   bool progress = false;
   while (used_bytes() > limit) {
-    if (now_us() >= end_us) return progress;
+    // Time may have passed without us: only what was tried can have failed.
+    if (progress && now_us() >= end_us) return true;
     if (reclaimer.pending() > 0) {
       static_cast<void>(reclaimer.run(kReclaimUs));
       progress = true;
