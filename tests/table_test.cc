@@ -37,50 +37,52 @@ class Pair {
  public:
   explicit Pair(uint32_t (*place)(uint64_t)) : place_(place) {}
   ~Pair() {
-    for (auto& [key, node] : map_) memory::release(node);
-    table_.release();
+    for (auto& [key, node] : nodes) memory::release(node);
+    table.release();
   }
 
   void insert(uint64_t key, uint64_t flags = 0) {
-    if (map_.contains(key)) return;
+    if (nodes.contains(key)) return;
     auto* node = new (memory::allocate(sizeof(Node))) Node{key, place_(key)};
-    table_.insert(node->position, node, flags);
-    map_[key] = node;
-    flags_[key] = flags;
+    table.insert(node->position, node, flags);
+    nodes[key] = node;
+    flags_of[key] = flags;
   }
   void erase(uint64_t key) {
-    auto found = map_.find(key);
-    uint64_t* word = table_.find(place_(key), key);
-    REQUIRE((word != nullptr) == (found != map_.end()));
+    auto found = nodes.find(key);
+    uint64_t* word = table.find(place_(key), key);
+    REQUIRE((word != nullptr) == (found != nodes.end()));
     if (word == nullptr) return;
-    REQUIRE(table_.node(*word) == found->second);
-    table_.erase(place_(key), word);
+    REQUIRE(table.node(*word) == found->second);
+    table.erase(place_(key), word);
     memory::release(found->second);
-    map_.erase(found);
-    flags_.erase(key);
+    nodes.erase(found);
+    flags_of.erase(key);
   }
   // Everything in the map is found, with its flags, and nothing else is in the table.
   void check() const {
-    REQUIRE(table_.size() == map_.size());
-    REQUIRE(table_.empty() == map_.empty());
-    for (auto& [key, node] : map_) {
-      uint64_t* word = table_.find(node->position, key);
+    REQUIRE(table.size() == nodes.size());
+    REQUIRE(table.empty() == nodes.empty());
+    for (auto& [key, node] : nodes) {
+      uint64_t* word = table.find(node->position, key);
       REQUIRE(word != nullptr);
-      REQUIRE(table_.node(*word) == node);
-      REQUIRE(table_.flags(*word) == flags_.at(key));
+      REQUIRE(table.node(*word) == node);
+      REQUIRE(table.flags(*word) == flags_of.at(key));
     }
     size_t count = 0;
-    table_.for_each([&](uint64_t* word) {
-      REQUIRE(map_.at(table_.node(*word)->key) == table_.node(*word));
+    table.for_each([&](uint64_t* word) {
+      REQUIRE(nodes.at(table.node(*word)->key) == table.node(*word));
       ++count;
       return true;
     });
-    REQUIRE(count == map_.size());
+    REQUIRE(count == nodes.size());
   }
 
-  Table<NodeTraits> table_;
-  std::unordered_map<uint64_t, Node*> map_;
-  std::unordered_map<uint64_t, uint64_t> flags_;
+  Table<NodeTraits> table;
+  std::unordered_map<uint64_t, Node*> nodes;
+  std::unordered_map<uint64_t, uint64_t> flags_of;
+
+ private:
   uint32_t (*place_)(uint64_t);
 };
 
@@ -129,7 +131,7 @@ TEST_CASE("insertions and erasures agree with a map") {
     pair.check();
     for (uint64_t key = 0; key < shape.keys; ++key) pair.erase(key);
     pair.check();
-    CHECK(pair.table_.memory_bytes() < 64 * 1024);
+    CHECK(pair.table.memory_bytes() < 64 * 1024);
   }
 }
 
@@ -139,7 +141,7 @@ TEST_CASE("a table of many splits") {
   for (uint64_t key = 0; key < kKeys; ++key) pair.insert(key, key % 8);
   pair.check();
   // The words, the directory and what is free: near ten bytes a node.
-  CHECK(pair.table_.memory_bytes() < kKeys * 12);
+  CHECK(pair.table.memory_bytes() < kKeys * 12);
   for (uint64_t key = 0; key < kKeys; key += 2) pair.erase(key);
   pair.check();
   for (uint64_t key = 0; key < kKeys; key += 3) pair.insert(key);
@@ -165,13 +167,13 @@ TEST_CASE("flags and nodes can be changed in place") {
   Pair pair(mixed);
   for (uint64_t key = 0; key < 100; ++key) pair.insert(key, 5);
   for (uint64_t key = 0; key < 100; ++key) {
-    uint64_t* word = pair.table_.find(mixed(key), key);
+    uint64_t* word = pair.table.find(mixed(key), key);
     Node* moved = new (memory::allocate(sizeof(Node))) Node{key, mixed(key)};
     Table<NodeTraits>::set_node(word, moved);
     Table<NodeTraits>::set_flags(word, key % 8);
-    memory::release(pair.map_[key]);
-    pair.map_[key] = moved;
-    pair.flags_[key] = key % 8;
+    memory::release(pair.nodes[key]);
+    pair.nodes[key] = moved;
+    pair.flags_of[key] = key % 8;
   }
   pair.check();
 }
@@ -180,9 +182,9 @@ TEST_CASE("a stolen table is whole") {
   Pair from(mixed);
   Pair to(mixed);
   for (uint64_t key = 0; key < 2000; ++key) from.insert(key);
-  to.table_.steal(from.table_);
-  to.map_.swap(from.map_);
-  to.flags_.swap(from.flags_);
+  to.table.steal(from.table);
+  to.nodes.swap(from.nodes);
+  to.flags_of.swap(from.flags_of);
   to.check();
   from.check();
   from.insert(1);
@@ -193,7 +195,7 @@ TEST_CASE("for_each ends early when told to") {
   Pair pair(mixed);
   for (uint64_t key = 0; key < 5000; ++key) pair.insert(key);
   int visited = 0;
-  CHECK_FALSE(pair.table_.for_each([&](uint64_t*) { return ++visited < 10; }));
+  CHECK_FALSE(pair.table.for_each([&](uint64_t*) { return ++visited < 10; }));
   CHECK(visited == 10);
 }
 
@@ -204,8 +206,8 @@ TEST_CASE("random draws reach everything, about evenly") {
     for (uint64_t key = 0; key < keys; ++key) pair.insert(key);
     std::vector<int> drawn(keys);
     for (uint64_t i = 0; i < keys * 100; ++i) {
-      uint64_t* word = pair.table_.random([&] { return random(); });
-      ++drawn[pair.table_.node(*word)->key];
+      uint64_t* word = pair.table.random([&] { return random(); });
+      ++drawn[pair.table.node(*word)->key];
     }
     CHECK(*std::min_element(drawn.begin(), drawn.end()) > 30);
     CHECK(*std::max_element(drawn.begin(), drawn.end()) < 250);
@@ -242,8 +244,8 @@ TEST_CASE("a scan of a table at rest returns everything once") {
         if (wanted < 10 && keys > 2000) continue;
         Pair pair(place);
         for (uint64_t key = 0; key < std::min<uint64_t>(keys, 5000); ++key) pair.insert(key);
-        auto seen = scan_all(pair.table_, wanted, [] {});
-        CHECK(seen.size() == pair.map_.size());
+        auto seen = scan_all(pair.table, wanted, [] {});
+        CHECK(seen.size() == pair.nodes.size());
         for (auto& [key, times] : seen) CHECK(times == 1);
       }
     }
@@ -258,7 +260,7 @@ TEST_CASE("a scan while the table changes misses nothing that stays and repeats 
     for (uint64_t key = 0; key < kStaying; ++key) pair.insert(key);
     for (uint64_t key = kStaying; key < 4000 && round % 3 == 1; ++key) pair.insert(key);
     uint64_t fresh = 1'000'000;
-    auto seen = scan_all(pair.table_, 1 + static_cast<uint32_t>(random() % 50), [&] {
+    auto seen = scan_all(pair.table, 1 + static_cast<uint32_t>(random() % 50), [&] {
       for (uint64_t i = random() % 60; i > 0; --i) {
         if (round % 3 != 1) pair.insert(fresh++);
         if (round % 3 != 0) pair.erase(kStaying + random() % 2500);
