@@ -177,7 +177,7 @@ class RandomCommand {
       case 4:
         return std::to_string(draw_(20));
       default:
-        return "m" + std::to_string(draw_(30));
+        return "m" + std::to_string(draw_(draw_(2) == 0 ? 30 : 6));
     }
   }
 
@@ -199,7 +199,27 @@ class RandomCommand {
                                                    "-inf", "1e17", "0.1", "3.0", "1e-7", "100"});
   }
 
+  // An end of a range, as the command or its options want it: by rank, score or bytes.
   std::string bound() {
+    bool is_zset = spec_.group == CommandGroup::kSortedSet;
+    auto named = [&](std::string_view part) { return spec_.name.find(part) != spec_.name.npos; };
+    if (bounds_ == Bounds::kUndecided) {
+      bounds_ = Bounds::kRank;
+      if (is_zset && (named("BYSCORE") || spec_.name == "ZCOUNT")) bounds_ = Bounds::kScore;
+      if (is_zset && (named("BYLEX") || named("LEXCOUNT"))) bounds_ = Bounds::kText;
+      if (spec_.name == "ZRANGE" || spec_.name == "ZRANGESTORE") bounds_ = Bounds(1 + draw_(3));
+    }
+    if (draw_(25) == 0) return any_bound();
+    if (bounds_ == Bounds::kRank) return integer(-12, 30);
+    if (bounds_ == Bounds::kScore) {
+      return one_of(std::array<std::string_view, 12>{"-inf", "+inf", "0", "1", "(1", "(2", "3",
+                                                     "-2", "5", "10", "(inf", "1.5"});
+    }
+    return one_of(std::array<std::string_view, 10>{"-", "+", "[m1", "(m2", "[m3", "[", "(", "[m2",
+                                                   "[1", "(aaa"});
+  }
+
+  std::string any_bound() {
     return one_of(std::array<std::string_view, 16>{"-inf", "+inf", "0", "1", "(1", "(2", "3", "-",
                                                    "+", "[m1", "(m2", "[m3", "[", "(", "5", "100"});
   }
@@ -212,9 +232,10 @@ class RandomCommand {
             "src"})) {
       return key();
     }
-    if (is({"min", "max"})) return bound();
-    if (is({"start", "stop", "end"})) return draw_(4) == 0 ? bound() : integer(-12, 30);
-    if (is({"score", "weight", "increment"})) return draw_(2) == 0 ? integer(-5, 20) : number();
+    if (is({"min", "max", "start", "stop", "end"})) return bound();
+    if (is({"decrement"})) return integer(-5, 20);
+    if (is({"score", "weight", "increment"})) return draw_(3) != 0 ? integer(-5, 20) : number();
+    if (spec_.group == CommandGroup::kBitmap && is({"value"})) return integer(0, 2);
     if (is({"seconds"})) return integer(-1, 60);
     if (is({"milliseconds"})) return integer(-10, 60000);
     if (is({"unix-time-seconds"})) return std::to_string(now_ms_ / 1000 - 1 + draw_(60));
@@ -245,7 +266,10 @@ class RandomCommand {
     return element();
   }
 
+  enum class Bounds : uint8_t { kUndecided, kRank, kScore, kText };
+
   const CommandSpec& spec_;
+  Bounds bounds_ = Bounds::kUndecided;
   int64_t now_ms_;
   const Draw& draw_;
   std::vector<std::string> tokens_;
