@@ -142,10 +142,8 @@ bool Hash::set(std::string_view field, std::string_view value, HashFields::Deadl
   if (key_.records()) {
     key_.record(EffectKind::kField, field, value);
     if (deadline == HashFields::Deadline::kKept) {
-      std::optional<FieldView> kept = find(field);
-      if (kept && kept->deadline_ms != kNoDeadline) {
-        record_field_deadline(key_, field, kept->deadline_ms);
-      }
+      FieldPlace kept = find(field);
+      if (kept.deadline_ms != kNoDeadline) record_field_deadline(key_, field, kept.deadline_ms);
     }
   }
   return is_new;

@@ -6,7 +6,6 @@
 // The key is missing or a hash. Guarded by the lock of the key's slot.
 #pragma once
 
-#include <optional>
 #include <string_view>
 
 #include "engine/context.h"
@@ -20,9 +19,9 @@ class Hash {
 
   // Fields that are not due.
   [[nodiscard]] size_t size() const { return key_.exists() ? fields().count_live(now_ms()) : 0; }
-  // A field that is not due. Its views are good until the next change of the hash.
-  [[nodiscard]] std::optional<FieldView> find(std::string_view field) const {
-    if (!key_.exists()) return std::nullopt;
+  // A field that is not due, good until the next change of the hash.
+  [[nodiscard]] FieldPlace find(std::string_view field) const {
+    if (!key_.exists()) return {};
     return fields().find(field, now_ms());
   }
   // The key exists.

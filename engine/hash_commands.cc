@@ -78,12 +78,20 @@ void hsetnx(Context& context) {
   context.reply.integer(1);
 }
 
+void reply_value(Reply& reply, const FieldPlace& place) {
+  if (place.node != nullptr) {
+    reply.bulk(place.node->value());
+  } else {
+    reply_item(reply, packed::read(place.item));
+  }
+}
+
 void hget(Context& context) {
   Key key(context, context.args[1], Key::Use::kRead);
   if (!key.allows(Type::kHash)) return;
-  std::optional<FieldView> found = Hash(key).find(context.args[2]);
+  FieldPlace found = Hash(key).find(context.args[2]);
   if (found) {
-    reply_item(context.reply, found->value);
+    reply_value(context.reply, found);
   } else {
     context.reply.null();
   }
@@ -95,9 +103,9 @@ void hmget(Context& context) {
   Hash hash(key);
   context.reply.array(context.args.size() - 2);
   for (std::string_view field : context.args.subspan(2)) {
-    std::optional<FieldView> found = hash.find(field);
+    FieldPlace found = hash.find(field);
     if (found) {
-      reply_item(context.reply, found->value);
+      reply_value(context.reply, found);
     } else {
       context.reply.null();
     }
@@ -127,14 +135,14 @@ void hlen(Context& context) {
 void hstrlen(Context& context) {
   Key key(context, context.args[1], Key::Use::kRead);
   if (!key.allows(Type::kHash)) return;
-  std::optional<FieldView> found = Hash(key).find(context.args[2]);
-  context.reply.integer(found ? static_cast<int64_t>(found->value.text_size()) : 0);
+  FieldPlace found = Hash(key).find(context.args[2]);
+  context.reply.integer(found ? static_cast<int64_t>(found.value().text_size()) : 0);
 }
 
 void hexists(Context& context) {
   Key key(context, context.args[1], Key::Use::kRead);
   if (!key.allows(Type::kHash)) return;
-  context.reply.integer(Hash(key).find(context.args[2]).has_value());
+  context.reply.integer(Hash(key).find(context.args[2]) ? 1 : 0);
 }
 
 // HGETALL, HKEYS and HVALS.
@@ -165,8 +173,8 @@ void hincrby(Context& context) {
   Hash hash(key);
   hash.drop_due();
   int64_t value = 0;
-  if (std::optional<FieldView> found = hash.find(context.args[2])) {
-    const packed::Item& item = found->value;
+  if (FieldPlace found = hash.find(context.args[2])) {
+    packed::Item item = found.value();
     if (item.kind == packed::Item::Kind::kInteger) {
       value = item.integer;
     } else if (!is_canonical_int64(item.text, &value)) {
@@ -190,9 +198,9 @@ void hincrbyfloat(Context& context) {
   Hash hash(key);
   hash.drop_due();
   long double value = 0;
-  if (std::optional<FieldView> found = hash.find(context.args[2])) {
+  if (FieldPlace found = hash.find(context.args[2])) {
     packed::Item::Buffer buffer;
-    std::optional<long double> old = parse_long_double(found->value.view(&buffer));
+    std::optional<long double> old = parse_long_double(found.value().view(&buffer));
     if (!old) return context.error("ERR hash value is not a float");
     value = *old;
   }

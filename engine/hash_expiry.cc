@@ -105,9 +105,9 @@ bool holds(Condition condition, int64_t old_ms, int64_t new_ms) {
 
 int64_t expire_field(Key& key, std::string_view field, Condition condition, int64_t deadline_ms) {
   Hash hash(key);
-  std::optional<FieldView> found = hash.find(field);
+  FieldPlace found = hash.find(field);
   if (!found) return kNoField;
-  if (!holds(condition, found->deadline_ms, deadline_ms)) return kConditionNotMet;
+  if (!holds(condition, found.deadline_ms, deadline_ms)) return kConditionNotMet;
   if (deadline_ms <= key.context().now_ms) {
     hash.erase(field);
     return kFieldRemoved;
@@ -161,13 +161,13 @@ void report_deadlines(Context& context, bool in_seconds, bool is_relative) {
   if (!key.exists()) return reply_no_fields(context, fields.size());
   context.reply.array(fields.size());
   for (std::string_view field : fields) {
-    std::optional<FieldView> found = Hash(key).find(field);
+    FieldPlace found = Hash(key).find(field);
     if (!found) {
       context.reply.integer(kNoField);
-    } else if (found->deadline_ms == kNoDeadline) {
+    } else if (found.deadline_ms == kNoDeadline) {
       context.reply.integer(kFieldWithoutDeadline);
     } else {
-      int64_t shown = found->deadline_ms - (is_relative ? context.now_ms : 0);
+      int64_t shown = found.deadline_ms - (is_relative ? context.now_ms : 0);
       context.reply.integer(in_seconds ? (shown + 999) / 1000 : shown);
     }
   }
@@ -197,10 +197,10 @@ void hpersist(Context& context) {
   bool any_done = false;
   context.reply.array(fields.size());
   for (std::string_view field : fields) {
-    std::optional<FieldView> found = hash.find(field);
+    FieldPlace found = hash.find(field);
     if (!found) {
       context.reply.integer(kNoField);
-    } else if (found->deadline_ms == kNoDeadline) {
+    } else if (found.deadline_ms == kNoDeadline) {
       context.reply.integer(kFieldWithoutDeadline);
     } else {
       hash.set_deadline(field, kNoDeadline);

@@ -138,21 +138,21 @@ HashFields::Packed HashFields::find_packed(const packed::Encoded& field) const {
   return found;
 }
 
-std::optional<FieldView> HashFields::find(std::string_view field, int64_t now_ms) const {
-  FieldView view;
+FieldPlace HashFields::find(std::string_view field, int64_t now_ms) const {
+  FieldPlace place;
   if (is_large()) {
     uint64_t* word = large().fields.find(element_position(field), field);
-    if (word == nullptr) return std::nullopt;
-    view = view_node(FieldTable::node(*word));
+    if (word == nullptr) return {};
+    place.node = FieldTable::node(*word);
+    if (place.node->is_timed()) place.deadline_ms = place.node->deadline();
   } else {
     Packed found = find_packed(packed::Encoded(field));
-    if (found.field == nullptr) return std::nullopt;
-    view.field = {packed::Item::Kind::kText, field, 0, 0, nullptr};
-    view.value = packed::read(found.value);
-    view.deadline_ms = found.deadline_ms();
+    if (found.field == nullptr) return {};
+    place.item = found.value;
+    place.deadline_ms = found.deadline_ms();
   }
-  if (view.deadline_ms != kNoDeadline && view.deadline_ms <= now_ms) return std::nullopt;
-  return view;
+  bool is_due = place.deadline_ms != kNoDeadline && place.deadline_ms <= now_ms;
+  return is_due ? FieldPlace{} : place;
 }
 
 bool HashFields::fits(size_t removed, size_t added) const {

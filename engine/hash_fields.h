@@ -102,6 +102,20 @@ struct FieldView {
   int64_t deadline_ms = kNoDeadline;
 };
 
+// Where a field's value lies; false when there is no such field. As small as it is because the hot
+// commands pass it around.
+struct FieldPlace {
+  const uint8_t* item = nullptr;    // The value of a packed hash.
+  const FieldNode* node = nullptr;  // The field of a large one.
+  int64_t deadline_ms = kNoDeadline;
+
+  [[nodiscard]] explicit operator bool() const { return item != nullptr || node != nullptr; }
+  [[nodiscard]] packed::Item value() const {
+    if (item != nullptr) return packed::read(item);
+    return {packed::Item::Kind::kText, node->value(), 0, 0, nullptr};
+  }
+};
+
 class HashFields {
  public:
   // What becomes of a field's deadline when it gets another value.
@@ -126,8 +140,8 @@ class HashFields {
   // The soonest deadline, or kNoDeadline.
   [[nodiscard]] int64_t next_deadline() const;
 
-  // The value of a field that is not due.
-  [[nodiscard]] std::optional<FieldView> find(std::string_view field, int64_t now_ms) const;
+  // A field that is not due.
+  [[nodiscard]] FieldPlace find(std::string_view field, int64_t now_ms) const;
 
   // Sets a field; true when it was not there or was due.
   bool set(std::string_view field, std::string_view value, const Limits& limits, int64_t now_ms,

@@ -64,7 +64,7 @@ class Pattern {
     if (!key.is(Type::kHash)) return false;
     auto found = Hash(key).find(field_);
     if (!found) return false;
-    *value = found->value.view(&item_buffer_);
+    *value = found.value().view(&item_buffer_);
     return true;
   }
 
