@@ -5,10 +5,12 @@
 
 #include <csignal>
 #include <cstdio>
+#include <string_view>
 #include <string>
 #include <vector>
 
 #include "engine/limits.h"
+#include "src/command_page.h"
 #include "src/config.h"
 #include "src/open_files.h"
 #include "src/server.h"

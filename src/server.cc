@@ -38,6 +38,8 @@ std::string random_hex(size_t digits) {
   return out;
 }
 
+}  // namespace
+
 CommandTable all_commands() {
   CommandTable table;
   for (auto rows :
@@ -52,8 +54,6 @@ CommandTable all_commands() {
   }
   return table;
 }
-
-}  // namespace
 
 Server::Server(Config& config, ConfigTable& config_table, Limits& limits)
     : config_(config),

@@ -169,6 +169,9 @@ class Server : public CommandObserver {
   return static_cast<Client&>(context.session);
 }
 
+// The rows of all families.
+[[nodiscard]] CommandTable all_commands();
+
 // Families of commands that need the process.
 extern const std::span<const CommandSpec> kConnectionCommands;
 extern const std::span<const CommandSpec> kClientCommands;
