@@ -5,8 +5,8 @@
 
 #include <csignal>
 #include <cstdio>
-#include <string_view>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/limits.h"
@@ -39,6 +39,10 @@ void bound_clients_by_files(dyno::Config& config, dyno::ConfigTable& table) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--print-commands") {
+    std::fputs(command_page(all_commands()).c_str(), stdout);
+    return 0;
+  }
   dyno::Config config;
   dyno::Limits limits;
   dyno::ConfigTable table(config, limits);
