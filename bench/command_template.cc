@@ -162,78 +162,39 @@ void CommandTemplate::close_segment(Tail tail, uint32_t fixed_bytes) {
 
 bool CommandTemplate::add_argument(const std::string& word, const TemplateSettings& settings,
                                    std::string& why) {
-  struct Piece {
-    std::string text;
-    std::optional<Spot> spot;
-    bool data = false;
-  };
+  if (word == "__ttl__") {
+    if (ttl_high_s_ == 0) {
+      why = "__ttl__ needs --expire SECONDS";
+      return false;
+    }
+    close_segment(Tail::kTtl, 0);
+    return true;
+  }
   std::vector<Piece> pieces;
-  size_t bytes = 0;
-  bool varying = false;
-  const auto literal = [&](std::string text) {
-    bytes += text.size();
-    pieces.push_back({std::move(text), std::nullopt, false});
-  };
-  const auto spot = [&](Patch patch, unsigned width) {
-    bytes += width;
-    pieces.push_back({std::string(width, '0'), Spot{0, static_cast<uint8_t>(width), patch}, false});
-    if (patch != Patch::kDrawn && patch != Patch::kInt) uses_key_ = true;
-  };
   for (size_t i = 0; i < word.size();) {
     const size_t begin = word.find("__", i);
     const size_t end = begin == std::string::npos ? begin : word.find("__", begin + 2);
     if (end == std::string::npos) {
-      literal(word.substr(i));
+      pieces.push_back({word.substr(i), std::nullopt, false});
       break;
     }
-    if (begin > i) literal(word.substr(i, begin - i));
-    const std::string name = word.substr(begin + 2, end - begin - 2);
-    i = end + 2;
-    if (name == "key") {
-      literal(settings.key_prefix);
-      spot(first_key_taken_ ? Patch::kDrawn : Patch::kFirst, kKeyDigits);
-      first_key_taken_ = true;
-    } else if (name == "id") {
-      spot(Patch::kFirst, kKeyDigits);
-    } else if (name == "rand_int") {
-      spot(Patch::kDrawn, kKeyDigits);
-    } else if (name == "number") {
-      spot(Patch::kNumber, 10);
-    } else if (name == "group") {
-      spot(Patch::kGroup, kKeyDigits);
-    } else if (name == "member") {
-      spot(Patch::kMember, digits_of(settings.group - 1));
-    } else if (name == "int") {
-      spot(Patch::kInt, 9);
-    } else if (name == "deadline") {
-      literal(std::to_string(settings.deadline_unix_ms));
-    } else if (name == "data" && settings.value_size.fixed() && !settings.random_data) {
-      const uint32_t size = settings.value_size.largest();
-      literal(std::string(data_pool(size).substr(0, size)));
-    } else if (name == "data" && varying) {
-      why = "an argument takes one __data__ of varying size only";
+    if (begin > i) pieces.push_back({word.substr(i, begin - i), std::nullopt, false});
+    if (!add_placeholder(word.substr(begin + 2, end - begin - 2), settings, pieces, why)) {
       return false;
-    } else if (name == "data") {
-      pool_ = data_pool(settings.value_size.largest());
-      pieces.push_back({{}, std::nullopt, true});
-      varying = true;
-    } else if (name == "ttl" && word == "__ttl__") {
-      if (ttl_high_s_ == 0) {
-        why = "__ttl__ needs --expire SECONDS";
-        return false;
-      }
-      close_segment(Tail::kTtl, 0);
-      return true;
-    } else if (name == "ttl") {
-      why = "__ttl__ must be an argument of its own";
-      return false;
-    } else {
-      literal("__" +
-              name);  // an unknown name is plain text; its closing underscores may open another
-      i = end;
     }
+    i = end + 2;
   }
-  if (!varying) {
+  size_t bytes = 0;
+  size_t varying = 0;
+  for (const Piece& piece : pieces) {
+    bytes += piece.text.size();
+    varying += piece.data ? 1 : 0;
+  }
+  if (varying > 1) {
+    why = "an argument takes one __data__ of varying size only";
+    return false;
+  }
+  if (varying == 0) {
     frame_ += "$" + std::to_string(bytes) + "\r\n";
   } else {
     close_segment(Tail::kHeader, static_cast<uint32_t>(bytes));
@@ -248,6 +209,45 @@ bool CommandTemplate::add_argument(const std::string& word, const TemplateSettin
   }
   frame_ += "\r\n";
   return true;
+}
+
+bool CommandTemplate::add_placeholder(std::string_view name, const TemplateSettings& settings,
+                                      std::vector<Piece>& pieces, std::string& why) {
+  const auto spot = [&](Patch patch, unsigned width) {
+    const Spot place{0, static_cast<uint8_t>(width), patch};
+    pieces.push_back({std::string(width, '0'), place, false});
+    if (patch != Patch::kDrawn && patch != Patch::kInt) uses_key_ = true;
+  };
+  if (name == "key") {
+    pieces.push_back({settings.key_prefix, std::nullopt, false});
+    spot(first_key_taken_ ? Patch::kDrawn : Patch::kFirst, kKeyDigits);
+    first_key_taken_ = true;
+  } else if (name == "id") {
+    spot(Patch::kFirst, kKeyDigits);
+  } else if (name == "rand_int") {
+    spot(Patch::kDrawn, kKeyDigits);
+  } else if (name == "number") {
+    spot(Patch::kNumber, 10);
+  } else if (name == "group") {
+    spot(Patch::kGroup, kKeyDigits);
+  } else if (name == "member") {
+    spot(Patch::kMember, digits_of(settings.group - 1));
+  } else if (name == "int") {
+    spot(Patch::kInt, 9);
+  } else if (name == "deadline") {
+    pieces.push_back({std::to_string(settings.deadline_unix_ms), std::nullopt, false});
+  } else if (name == "data" && settings.value_size.fixed() && !settings.random_data) {
+    const uint32_t size = settings.value_size.largest();
+    pieces.push_back({std::string(data_pool(size).substr(0, size)), std::nullopt, false});
+  } else if (name == "data") {
+    pool_ = data_pool(settings.value_size.largest());
+    pieces.push_back({{}, std::nullopt, true});
+  } else if (name == "ttl") {
+    why = "__ttl__ must be an argument of its own";
+  } else {
+    why = "__" + std::string(name) + "__ is no placeholder; see --help workload";
+  }
+  return why.empty();
 }
 
 void CommandTemplate::patch(char* at, const Spot& spot, uint64_t key, RenderSource& source) const {

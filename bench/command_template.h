@@ -79,6 +79,14 @@ class CommandTemplate {
     uint32_t fixed_bytes = 0;  // kHeader: the argument's length without the value
   };
 
+  struct Piece {
+    std::string text;  // stands in the frame, with zeros where a spot is
+    std::optional<Spot> spot;
+    bool data;  // a value of varying size stands here
+  };
+
+  bool add_placeholder(std::string_view name, const TemplateSettings& settings,
+                       std::vector<Piece>& pieces, std::string& why);
   void close_segment(Tail tail, uint32_t fixed_bytes);
   bool add_argument(const std::string& word, const TemplateSettings& settings, std::string& why);
   void patch(char* at, const Spot& spot, uint64_t key, RenderSource& source) const;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // dyno-bench: reads the command line, runs one session or a comparison, writes the reports.
+#include <sys/resource.h>
+
 #include <csignal>
 #include <cstdio>
 #include <string>
@@ -40,6 +42,14 @@ bool write_files(const Options& options, const std::vector<RunResult>& results) 
   return good;
 }
 
+// As many sockets as the system lets us have; the rest is told as a failure to connect.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int run_session(const Options& options) {
   Progress progress(options.quiet ? Progress::Style::kNone : options.progress);
   Session session(options, progress);
@@ -54,7 +64,7 @@ int run_session(const Options& options) {
   const bool written = write_files(options, session.results());
   if (!good) {
     std::fprintf(stderr, "dyno-bench: %s\n", session.error().c_str());
-    return kExitServer;
+    return session.bad_settings() ? kExitUsage : kExitServer;
   }
   return written ? session.exit_code() : kExitServer;
 }
@@ -92,5 +102,6 @@ int main(int count, char** values) {
   std::signal(SIGINT, dyno::bench::on_signal);
   std::signal(SIGTERM, dyno::bench::on_signal);
   std::signal(SIGPIPE, SIG_IGN);
+  dyno::bench::raise_descriptor_limit();
   return dyno::bench::run({values + 1, values + count});
 }

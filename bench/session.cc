@@ -35,6 +35,8 @@ std::string text_of(double number) {
 }  // namespace
 
 bool Session::reach() {
+  bad_settings_ = !prepare_workloads();
+  if (bad_settings_) return false;
   access_ = options_.access();
   if (options_.tls.enabled) {
     access_.tls = TlsContext::create(options_.tls, error_);
@@ -47,7 +49,10 @@ bool Session::reach() {
     Control control;
     Reply reply;
     if (control.connect(access_, i, kReachTimeout_ms) && control.call({"PING"}, reply)) {
-      if (reply.kind != ReplyKind::kError) return prepare_workloads();
+      if (reply.kind != ReplyKind::kError) {
+        error_.clear();
+        return true;
+      }
       error_ = access_.endpoints[i].where() + ": PING: " + std::string(reply.text);
     } else {
       error_ = access_.endpoints[i].where() + ": " + control.error();

@@ -29,6 +29,8 @@ class Session {
 
   std::vector<RunResult>& results() { return results_; }
   const std::string& error() const { return error_; }
+  /// True when the error is one of the command line, found before anything was connected.
+  bool bad_settings() const { return bad_settings_; }
   /// True when an error ends the whole session (--on-error stop, verify failed …): see exit_code().
   int exit_code() const;
 
@@ -50,6 +52,7 @@ class Session {
   uint64_t loaded_ = 0;
   double load_seconds_ = 0;
   std::string error_;
+  bool bad_settings_ = false;
 };
 
 inline constexpr int kExitVerify = 1;

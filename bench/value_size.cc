@@ -4,7 +4,9 @@
 #include "bench/value_size.h"
 
 #include <algorithm>
-#include <charconv>
+#include <cmath>
+
+#include "bench/duration.h"
 
 namespace dyno::bench {
 
@@ -12,10 +14,17 @@ namespace {
 
 constexpr uint32_t kSizeMax = 512u << 20;
 
-template <typename Number>
-bool read_number(std::string_view text, Number& value) {
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && stop == text.data() + text.size();
+bool read_number(std::string_view text, double& value) {
+  const auto amount = parse_amount(text);
+  value = amount.value_or(0);
+  return amount.has_value();
+}
+
+bool read_size(std::string_view text, uint32_t& bytes) {
+  double value = 0;
+  if (!read_number(text, value) || value > kSizeMax || value != std::floor(value)) return false;
+  bytes = static_cast<uint32_t>(value);
+  return true;
 }
 
 }  // namespace
@@ -35,11 +44,11 @@ std::optional<ValueSize> ValueSize::parse(std::string_view text, std::string& wh
     }
     const size_t dash = part.find('-');
     const bool good = dash == std::string_view::npos
-                          ? read_number(part, choice.low)
-                          : read_number(part.substr(0, dash), choice.low) &&
-                                read_number(part.substr(dash + 1), choice.high);
+                          ? read_size(part, choice.low)
+                          : read_size(part.substr(0, dash), choice.low) &&
+                                read_size(part.substr(dash + 1), choice.high);
     if (dash == std::string_view::npos) choice.high = choice.low;
-    if (!good || choice.low > choice.high || choice.high > kSizeMax) {
+    if (!good || choice.low > choice.high) {
       why = "value size '" + std::string(text) +
             "': expected BYTES, LOW-HIGH or SIZE:WEIGHT,SIZE:WEIGHT…, at most 512 MB";
       return std::nullopt;

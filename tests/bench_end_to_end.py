@@ -1,54 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""dyno-bench from outside: against redis-server, Dyno, and a server that misbehaves.
+"""dyno-bench from outside, against redis-server and Dyno; its command line, files and page.
 
 Every run is bounded to seconds. The HTML report is looked at in headless Chromium; without one on
-the machine that case is skipped.
+the machine that case is skipped. What it does when servers misbehave is in bench_failures.py.
 """
 
 import json
 import os
 import re
 import shutil
-import struct
 import subprocess
-import tempfile
-import time
-import zlib
 
-import tally
-from bench_faulty_server import NOTHING, FaultyServer
+import bench_tool
+from bench_png import pixels_of
+from bench_tool import FOLDER, bench, measured
 from server_process import ServerProcess, free_port
 from tally import Skip, require, same
-
-FOLDER = tempfile.mkdtemp(prefix="dyno-bench-test-")
-OPTIONS = None
-
-
-def bench(*words, code=0, limit=60):
-    """Runs the tool; the finished process. `code` None: any."""
-    command = [OPTIONS.bench] + [str(word) for word in words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
-    if code is not None and done.returncode != code:
-        raise AssertionError(
-            "exit %d, expected %d\n%s\n%s" % (done.returncode, code, done.stdout, done.stderr)
-        )
-    return done
-
-
-def measured(*words, code=0, limit=60):
-    """Runs the tool with --json; the runs."""
-    path = os.path.join(FOLDER, "out.json")
-    if os.path.exists(path):
-        os.unlink(path)
-    bench("--progress", "none", "--json", path, *words, code=code, limit=limit)
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)["runs"]
-
-
-def errors_of(run):
-    return {entry["kind"]: entry for entry in run["errors"]}
-
 
 # Against redis-server.
 
@@ -132,7 +100,7 @@ def commands_with_weights(redis):
 
 def protocols_and_access(_):
     extra = {"unixsocket": os.path.join(FOLDER, "sock")}
-    with ServerProcess(OPTIONS.reference, redis_options=extra) as redis:
+    with ServerProcess(bench_tool.OPTIONS.reference, redis_options=extra) as redis:
         with redis.client() as client:
             client.call("CONFIG", "SET", "requirepass", "secret")
         with_pass = ("-a", "secret", "-n", 500, "-t", "set")
@@ -162,7 +130,7 @@ def over_tls(_):
     port = free_port()
     extra = {"tls-port": port, "tls-cert-file": cert, "tls-key-file": key}
     extra |= {"tls-ca-cert-file": cert, "tls-auth-clients": "no"}
-    with ServerProcess(OPTIONS.reference, redis_options=extra):
+    with ServerProcess(bench_tool.OPTIONS.reference, redis_options=extra):
         (run,) = measured("-p", port, "--cacert", cert, "-n", 5000, "-P", 8, "-d", 3000)
         same(run["requests"], 5000)
         same(run["errors"], [])
@@ -177,7 +145,9 @@ def open_loop_keeps_its_rate(redis):
             *("-p", redis.port, "--rate", 2000, "--arrivals", arrivals, "--duration", "2s"),
             *("--threads", 2),
         )
-        require(3600 <= run["requests"] <= 4400, "%s: %d requests" % (arrivals, run["requests"]))
+        # On a busy machine the last ones that are due may not get out before the end.
+        due = run["requests"] + run["not_sent"] + run["unanswered"]
+        require(3600 <= due <= 4400, "%s: %d requests" % (arrivals, due))
         require(run["intended_us"]["p50"] >= run["service_us"]["p50"], "intended includes service")
 
 
@@ -215,7 +185,7 @@ def compare_two(_):
     targets = []
     for name in ("first", "second"):
         port = free_port()
-        line = "%s --port %d --save '' --dir %s" % (OPTIONS.reference, port, FOLDER)
+        line = "%s --port %d --save '' --dir %s" % (bench_tool.OPTIONS.reference, port, FOLDER)
         targets += ["--target", "%s=127.0.0.1:%d=%s" % (name, port, line)]
     load = ["--duration", "0.5s", "-P", "8", "-r", "1000", "--load"]
     bench("compare", "--rounds", 2, "--json", path, *targets, *load)
@@ -234,135 +204,6 @@ def compare_two(_):
     require(80 < element < 400, "redis-server takes %s bytes per key" % element)
     done = bench("compare", "--target", "x=127.0.0.1:%d=false" % free_port(), code=3)
     require("ended at once" in done.stderr, done.stderr)
-
-
-# Failing over, and servers that misbehave.
-
-
-def fails_over(_):
-    with ServerProcess(OPTIONS.reference) as stays, ServerProcess(OPTIONS.reference) as dies:
-        begin = time.monotonic()
-        (run,) = measured(
-            *("-e", "127.0.0.1:%d,dc=a,rack=r1" % stays.port),
-            *("-e", "127.0.0.1:%d,dc=a,rack=r2" % dies.port),
-            *("--rate", 2000, "--duration", "4s", "--warmup", "0.25s", "-c", 10),
-            *("--at", "2s:exec:kill -9 %d" % dies.process.pid),
-        )
-        require(time.monotonic() - begin < 15, "it is bounded")
-        same(run["failovers"] >= 5, True)
-        first, second = run["endpoints"]
-        same((second["dc"], second["rack"]), ("a", "r2"))
-        require(first["requests"] > second["requests"] * 1.5, "the survivor took over")
-        series = run["series"]
-        require(series[0]["endpoints"][1][0] > 500, "both were used at first")
-        same(series[3]["endpoints"][1][0], 0, "none of the dead one's in the last second")
-        require(series[3]["answered"] > 1800, "and the rate is back: %s" % series[3])
-        same(len(run["events"]), 1)
-        dies.process.wait()
-        dies.process.returncode = 0
-
-
-def sleep_shows_in_intended_latency():
-    with FaultyServer("sleep", after=500) as server:
-        (run,) = measured(
-            "-p", server.port, "--rate", 1000, "--duration", "3s", "--warmup", "0s", "-c", 8
-        )
-    intended, service = run["intended_us"], run["service_us"]
-    # A second of 1000/s was meant to start while the server slept: a third of all requests waited,
-    # 0.5 s on average. The service time sees only the few that were under way.
-    require(intended["max"] >= 900_000, "intended max %s" % intended)
-    require(intended["p90"] >= 500_000, "intended p90 %s" % intended)
-    require(intended["p75"] >= 150_000, "intended p75 %s" % intended)
-    require(service["p90"] < 200_000, "service p90 %s" % service)
-    require(run["requests"] + run["not_sent"] + run["unanswered"] >= 2950, "none is left out")
-
-
-def fault_is_counted(fault, kind, shown, closed_loop):
-    with FaultyServer(fault, after=200) as server:
-        begin = time.monotonic()
-        flags = ["-p", server.port, "--duration", "1.5s", "--timeout", "0.5s", "-c", 4]
-        flags += [] if closed_loop else ["--rate", 500]
-        (run,) = measured(*flags, code=None, limit=15)
-        require(time.monotonic() - begin < 8, "took %.1f s" % (time.monotonic() - begin))
-        require(server.faults > 0, "the fault showed")
-    found = errors_of(run)
-    require(kind in found, "%s in %s" % (kind, found))
-    require(found[kind]["count"] > 0 and shown in found[kind]["first"], str(found[kind]))
-
-
-def stops_at_the_first_error():
-    with FaultyServer("error", after=300) as server:
-        begin = time.monotonic()
-        (run,) = measured("-p", server.port, "--on-error", "stop", "--duration", "20s", code=3)
-    require(time.monotonic() - begin < 5, "it did stop")
-    require("error" in run["stopped"], run["stopped"])
-
-
-def requests_against_a_dead_server_end():
-    with FaultyServer("close", after=50) as server:
-        begin = time.monotonic()
-        done = bench(
-            *("-p", server.port, "-n", 1000, "--timeout", "0.3s", "-c", 2, "--progress", "none"),
-            code=None,
-            limit=50,
-        )
-        require(time.monotonic() - begin < 45, "-n gives up")
-        require("no answer for" in done.stdout, done.stdout)
-
-
-# Verify mode.
-
-VERIFY = ("--verify", "--duration", "1.5s", "-r", 600, "-c", 6)
-
-
-def findings(run):
-    return {name: entry["count"] for name, entry in run["verify"]["findings"].items()}
-
-
-def verify_passes(port):
-    (run,) = measured("-p", port, *VERIFY, "-P", 4, "--threads", 2)
-    same(sum(findings(run).values()), 0)
-    verify = run["verify"]
-    require(verify["reads_checked"] > 500 and verify["writes_acknowledged"] > 500, "it did work")
-    require(verify["read_back"] > 400, "read back %d" % verify["read_back"])
-    same(run["errors"], [])
-
-
-def verify_catches(fault, name):
-    with FaultyServer(fault, after=300) as server:
-        (run,) = measured("-p", server.port, *VERIFY, code=1)
-        require(server.faults > 0, "the fault showed")
-    require(findings(run)[name] > 0, "%s in %s" % (name, findings(run)))
-    require(run["verify"]["findings"][name]["first"], "they are listed")
-
-
-def verify_accepts_unknown_outcomes():
-    # Connections break now and then: what was under way may or may not have happened.
-    with FaultyServer("", after=0) as server:
-        until = time.monotonic() + 1.2  # not while all is read back
-        server.misbehave = lambda _: (
-            None if server.requests % 97 == 0 and time.monotonic() < until else NOTHING
-        )
-        (run,) = measured("-p", server.port, *VERIFY)
-    require(run["verify"]["writes_unknown"] > 0, "some outcomes were unknown")
-    same(sum(findings(run).values()), 0)
-
-
-def verify_sees_disagreement(_):
-    with ServerProcess(OPTIONS.reference) as one, ServerProcess(OPTIONS.reference) as two:
-        flags = ("-e", "127.0.0.1:%d" % one.port, "-e", "127.0.0.1:%d" % two.port)
-        (run,) = measured(*flags, *VERIFY, code=1)
-        require(findings(run)["disagreements"] > 0, str(findings(run)))
-        require(findings(run)["lost writes"] > 0, str(findings(run)))
-
-
-def verify_names_endpoints_that_are_gone(_):
-    with ServerProcess(OPTIONS.reference) as one:
-        flags = ("-e", "127.0.0.1:%d" % one.port, "-e", "127.0.0.1:%d" % free_port())
-        (run,) = measured(*flags, *VERIFY, code=1)
-        same(len(run["verify"]["not_read_back"]), 1)
-        same(sum(findings(run).values()), 0)
-        measured(*flags, *VERIFY, "--allow-down", code=0)
 
 
 # The command line.
@@ -411,9 +252,9 @@ def impossible_settings(words):
 
 
 def unusable_commands(redis):
-    for command in ('SET "a', "SET a __ttl__", "", "SET a x__ttl__"):
+    for command in ('SET "a', "SET a __ttl__", "", "SET a x__ttl__", "GET __kye__"):
         done = bench("-p", redis.port, "--command", command, "-n", 1, code=None)
-        require(done.returncode in (2, 3), command)
+        same(done.returncode, 2, command)
         same(len(done.stderr.strip().splitlines()), 1, done.stderr)
 
 
@@ -432,7 +273,7 @@ def help_fits_a_screen():
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     with open(os.path.join(root, "scripts/completion/dyno-bench.bash"), encoding="utf-8") as file:
         completion = file.read()
-    with open(os.path.join(root, "bench/options.cc"), encoding="utf-8") as file:
+    with open(os.path.join(root, "bench/option_rows.cc"), encoding="utf-8") as file:
         options = re.findall(r'\{"(--[a-z0-9-]+)"', file.read())
     require(len(options) > 50, "the option table is read")
     for option in options:
@@ -463,48 +304,6 @@ def completion_completes():
 
 
 # The HTML report.
-
-
-def pixels_of(path):
-    """Width, height and the rows of an 8-bit RGB or RGBA PNG."""
-    with open(path, "rb") as file:
-        data = file.read()
-    width, height, depth, kind = struct.unpack(">IIBB", data[16:26])
-    same(depth, 8)
-    channels = {2: 3, 6: 4}[kind]
-    packed, at = b"", 8
-    while at < len(data):
-        size, name = struct.unpack(">I4s", data[at : at + 8])
-        if name == b"IDAT":
-            packed += data[at + 8 : at + 8 + size]
-        at += 12 + size
-    raw, stride = zlib.decompress(packed), width * channels
-    rows, before = [], bytearray(stride)
-    for y in range(height):
-        begin = y * (stride + 1)
-        row = unfilter(raw[begin], bytearray(raw[begin + 1 : begin + 1 + stride]), before, channels)
-        rows.append(row)
-        before = row
-    return width, height, channels, rows
-
-
-def unfilter(kind, row, above, step):
-    for i in range(len(row) if kind else 0):
-        left = row[i - step] if i >= step else 0
-        up = above[i]
-        corner = above[i - step] if i >= step else 0
-        if kind == 1:
-            guess = left
-        elif kind == 2:
-            guess = up
-        elif kind == 3:
-            guess = (left + up) // 2
-        else:
-            paeth = left + up - corner
-            near = enumerate((left, up, corner))
-            guess = min((abs(paeth - value), order, value) for order, value in near)[2]
-        row[i] = (row[i] + guess) & 255
-    return row
 
 
 def looked_at_in_chromium(redis):
@@ -559,78 +358,30 @@ def redis_cases(count, redis):
         looked_at_in_chromium,
     ):
         count.run(case.__name__, case, redis)
-    count.run("verify_passes redis", verify_passes, redis.port)
-    for case in (
-        protocols_and_access,
-        over_tls,
-        compare_two,
-        fails_over,
-        verify_sees_disagreement,
-        verify_names_endpoints_that_are_gone,
-    ):
+    for case in (protocols_and_access, over_tls, compare_two):
         count.run(case.__name__, case, redis)
 
 
-def faulty_cases(count):
-    count.run("sleep_shows_in_intended_latency", sleep_shows_in_intended_latency)
-    for fault, kind, shown in (
-        ("close", "closed", "closed by the server"),
-        ("stall", "timeout", "no answer within the timeout"),
-        ("garbage", "garbage", "HTTP/1.1 400"),
-        ("error", "OOM", "OOM command not allowed"),
-        ("wrong type", "wrong type", "GET was answered with another type"),
-        ("half", "timeout", "no answer"),
-        ("extra", "garbage", "nothing asked for"),
-    ):
-        for closed_loop in (True, False):
-            name = "%s is counted, %s loop" % (fault, "closed" if closed_loop else "open")
-            count.run(name, fault_is_counted, fault, kind, shown, closed_loop)
-    count.run("stops_at_the_first_error", stops_at_the_first_error)
-    count.run("requests_against_a_dead_server_end", requests_against_a_dead_server_end)
-    with FaultyServer() as honest:
-        count.run("verify_passes an honest server", verify_passes, honest.port)
-    for fault, name in (
-        ("lose writes", "lost writes"),
-        ("forget deletes", "resurrections"),
-        ("corrupt", "corrupt values"),
-        ("count twice", "wrong counters"),
-    ):
-        count.run("verify catches: " + fault, verify_catches, fault, name)
-    count.run("verify_accepts_unknown_outcomes", verify_accepts_unknown_outcomes)
-
-
 def dyno_cases(count):
-    if shutil.which(OPTIONS.server.split()[0]) is None:
-        count.skip("Dyno", "%s is not built" % OPTIONS.server)
+    if shutil.which(bench_tool.OPTIONS.server.split()[0]) is None:
+        count.skip("Dyno", "%s is not built" % bench_tool.OPTIONS.server)
         return
-    with ServerProcess(OPTIONS.server) as dyno:
+    with ServerProcess(bench_tool.OPTIONS.server) as dyno:
         count.run("closed_loop_counts Dyno", closed_loop_counts, dyno)
-        count.run("verify_passes Dyno", verify_passes, dyno.port)
         count.run("every_named_test Dyno", every_named_test, dyno)
         count.run("open_loop_keeps_its_rate Dyno", open_loop_keeps_its_rate, dyno)
 
 
 def main():
-    global OPTIONS
-    parser = tally.arguments(__doc__)
-    parser.add_argument("--bench", default=os.path.join(tally.ROOT, "build", "dyno-bench"))
-    parser.add_argument("--only", default="", help="cases whose name has this in it")
-    OPTIONS = parser.parse_args()
-    count = tally.Tally("bench_end_to_end")
-    if OPTIONS.only:
-        run = count.run
-        count.run = lambda case, *rest: run(case, *rest) if OPTIONS.only in case else None
-    try:
-        for words in IMPOSSIBLE:
-            count.run("impossible " + " ".join(words), impossible_settings, words)
-        count.run("help_fits_a_screen", help_fits_a_screen)
-        count.run("completion_completes", completion_completes)
-        faulty_cases(count)
-        with ServerProcess(OPTIONS.reference) as redis:
-            redis_cases(count, redis)
-        dyno_cases(count)
-    finally:
-        shutil.rmtree(FOLDER, ignore_errors=True)
+    bench_tool.read_options(__doc__)
+    count = bench_tool.counting("bench_end_to_end")
+    for words in IMPOSSIBLE:
+        count.run("impossible " + " ".join(words), impossible_settings, words)
+    count.run("help_fits_a_screen", help_fits_a_screen)
+    count.run("completion_completes", completion_completes)
+    with ServerProcess(bench_tool.OPTIONS.reference) as redis:
+        redis_cases(count, redis)
+    dyno_cases(count)
     count.finish()
 
 
