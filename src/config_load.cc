@@ -42,6 +42,7 @@ constexpr std::string_view kHelp =
     "                   lists with commas; --KEY=VALUE too\n"
     "  --check-config   print every error of the configuration, or that there is none, and exit\n"
     "  --print-config   print all keys with their docs and defaults as a TOML file, and exit\n"
+    "  --print-commands print all commands as a Markdown page, and exit\n"
     "  --version        print the version and exit\n"
     "  --help           print this and exit\n"
     "\n"

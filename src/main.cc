@@ -40,7 +40,7 @@ void bound_clients_by_files(dyno::Config& config, dyno::ConfigTable& table) {
 
 int main(int argc, char** argv) {
   if (argc == 2 && std::string_view(argv[1]) == "--print-commands") {
-    std::fputs(command_page(all_commands()).c_str(), stdout);
+    std::fputs(dyno::command_page(dyno::all_commands()).c_str(), stdout);
     return 0;
   }
   dyno::Config config;
