@@ -103,6 +103,7 @@ Expirer::Share& Expirer::share(uint32_t begin) {
 }
 
 bool Expirer::run(uint32_t begin, uint32_t end, int64_t now_ms, int64_t budget_us) {
+  if (begin >= end) return false;
   Share& mine = share(begin);
   int64_t end_us = now_us() + budget_us;
   for (uint32_t walked = 0; walked < end - begin; ++walked) {

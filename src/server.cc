@@ -74,6 +74,8 @@ Server::Server(Config& config, ConfigTable& config_table, Limits& limits)
   executor_.set_observer(this);
   executor_.set_make_room([](void* evictor) { return static_cast<Evictor*>(evictor)->make_room(); },
                           evictor_.get());
+  evictor_->set_other_bytes(
+      [](void* server) { return static_cast<Server*>(server)->client_memory_bytes(); }, this);
 }
 
 Server::~Server() = default;
