@@ -185,39 +185,8 @@ class CommandStorm {
   }
   [[nodiscard]] size_t effect_count() const { return log_.size(); }
 
- private:
-  static constexpr uint32_t kSessions = 3;
-  static constexpr int kDatabases = 16;
-
-  static bool makes(std::string_view name) {
-    constexpr std::string_view kNames[] = {
-        "SET",  "APPEND", "SETBIT", "HSET",   "HSETNX",  "LPUSH",   "RPUSH",   "SADD",
-        "ZADD", "GEOADD", "PFADD",  "INCRBY", "HINCRBY", "LINSERT", "ZINCRBY", "HEXPIRE"};
-    return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
-  }
-
-  // So small that collections change their encoding all the time.
-  static void set_limits(Limits& limits) {
-    limits.bulk_bytes_max = 1 << 20;
-    limits.hash_packed_entries = 8;
-    limits.set_packed_entries = 8;
-    limits.set_integers_entries = 8;
-    limits.zset_packed_entries = 8;
-    limits.list_packed_size = 6;
-    limits.hyperloglog_sparse_bytes = 100;
-  }
-
-  void leave(Session& session) {
-    if (session.waiter != nullptr) engine_.executor().leave_queues(*session.waiter);
-    session.waiter.reset();
-    engine_.executor().end(session);
-  }
-
-  static std::vector<std::string> ask(EngineClient& engine, const std::vector<std::string>& words) {
-    return std::move(ReplyReader(engine.run(words)).leaves());
-  }
-
-  static std::string describe(EngineClient& engine, int64_t now_ms) {
+  // Any engine's data set as text at a time; it records no effects from then on.
+  [[nodiscard]] static std::string describe(EngineClient& engine, int64_t now_ms) {
     std::string text;
     engine.now_ms = now_ms;
     engine.executor().set_recorder(nullptr);
@@ -231,7 +200,13 @@ class CommandStorm {
         text += "\n";
       }
     }
+    engine.session().db = 0;
     return text;
+  }
+
+ private:
+  static std::vector<std::string> ask(EngineClient& engine, const std::vector<std::string>& words) {
+    return std::move(ReplyReader(engine.run(words)).leaves());
   }
 
   static void describe_value(EngineClient& engine, const std::string& key, std::string* text) {
@@ -260,6 +235,33 @@ class CommandStorm {
       std::sort(elements.begin(), elements.end());
     }
     for (const std::string& element : elements) *text += "|" + element;
+  }
+
+  static constexpr uint32_t kSessions = 3;
+  static constexpr int kDatabases = 16;
+
+  static bool makes(std::string_view name) {
+    constexpr std::string_view kNames[] = {
+        "SET",  "APPEND", "SETBIT", "HSET",   "HSETNX",  "LPUSH",   "RPUSH",   "SADD",
+        "ZADD", "GEOADD", "PFADD",  "INCRBY", "HINCRBY", "LINSERT", "ZINCRBY", "HEXPIRE"};
+    return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+  }
+
+  // So small that collections change their encoding all the time.
+  static void set_limits(Limits& limits) {
+    limits.bulk_bytes_max = 1 << 20;
+    limits.hash_packed_entries = 8;
+    limits.set_packed_entries = 8;
+    limits.set_integers_entries = 8;
+    limits.zset_packed_entries = 8;
+    limits.list_packed_size = 6;
+    limits.hyperloglog_sparse_bytes = 100;
+  }
+
+  void leave(Session& session) {
+    if (session.waiter != nullptr) engine_.executor().leave_queues(*session.waiter);
+    session.waiter.reset();
+    engine_.executor().end(session);
   }
 
   RandomCommand::Draw draw_;

@@ -14,7 +14,7 @@ inline const std::span<const CommandSpec> kEngineFamilies[] = {
     kHashExpiryCommands,  kListCommands,        kSetCommands,     kZSetCommands,
     kZSetRangeCommands,   kZSetAlgebraCommands, kZSetPopCommands, kGeoCommands,
     kHyperLogLogCommands, kGenericCommands,     kExpiryCommands,  kScanCommands,
-    kTransactionCommands,
+    kTransactionCommands, kSortCommands,        kDumpCommands,
 };
 
 }  // namespace dyno
