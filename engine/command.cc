@@ -37,8 +37,8 @@ std::string_view upper_name(std::string_view name, char* out) {
 
 std::string_view group_name(CommandGroup group) {
   static constexpr std::string_view kNames[] = {
-      "string", "bitmap",      "hash", "list",    "set",          "sorted-set",
-      "hyperloglog", "geo", "generic", "transactions", "connection", "server",
+      "string",      "bitmap", "hash",    "list",         "set",        "sorted-set",
+      "hyperloglog", "geo",    "generic", "transactions", "connection", "server",
   };
   return kNames[static_cast<size_t>(group)];
 }
@@ -47,7 +47,8 @@ bool keys_counted(Args args, int at, std::vector<int>* indexes) {
   auto position = static_cast<size_t>(at);
   if (args.size() <= position) return false;
   auto count = parse_int64(args[position]);
-  if (!count || *count <= 0 || *count > static_cast<int64_t>(args.size() - position - 1)) return false;
+  if (!count || *count <= 0 || *count > static_cast<int64_t>(args.size() - position - 1))
+    return false;
   for (int i = 1; i <= *count; ++i) indexes->push_back(at + i);
   return true;
 }

@@ -20,31 +20,41 @@ struct Context;
 enum CommandFlag : uint32_t {
   kWrite = 1u << 0,
   kReadonly = 1u << 1,
-  kDenyOom = 1u << 2,      // May need memory: refused when over maxmemory and nothing can go.
+  kDenyOom = 1u << 2,  // May need memory: refused when over maxmemory and nothing can go.
   kAdmin = 1u << 3,
   kPubSub = 1u << 4,
   kNoScript = 1u << 5,
   kBlocking = 1u << 6,
-  kLoading = 1u << 7,      // Allowed while loading.
+  kLoading = 1u << 7,  // Allowed while loading.
   kStale = 1u << 8,
-  kNoMonitor = 1u << 9,    // Not shown by MONITOR.
+  kNoMonitor = 1u << 9,  // Not shown by MONITOR.
   kNoSlowlog = 1u << 10,
-  kFast = 1u << 11,        // O(1) or O(log N).
-  kNoAuth = 1u << 12,      // Allowed before authentication.
-  kNoMulti = 1u << 13,     // Not allowed inside MULTI.
-  kMovableKeys = 1u << 14, // Some keys are found by find_keys only.
-  kDangerous = 1u << 15,   // ACL category.
-  kConnection = 1u << 16,  // ACL category.
+  kFast = 1u << 11,         // O(1) or O(log N).
+  kNoAuth = 1u << 12,       // Allowed before authentication.
+  kNoMulti = 1u << 13,      // Not allowed inside MULTI.
+  kMovableKeys = 1u << 14,  // Some keys are found by find_keys only.
+  kDangerous = 1u << 15,    // ACL category.
+  kConnection = 1u << 16,   // ACL category.
   // Not flags of COMMAND, but how the executor treats the body:
-  kLocksAll = 1u << 20,    // Every slot is locked while it runs.
-  kLocksItself = 1u << 21, // The body walks slots and locks each in turn, unless holds_all.
-  kContainer = 1u << 23,   // Has subcommands; with a body, it is also a command of its own.
+  kLocksAll = 1u << 20,       // Every slot is locked while it runs.
+  kLocksItself = 1u << 21,    // The body walks slots and locks each in turn, unless holds_all.
+  kContainer = 1u << 23,      // Has subcommands; with a body, it is also a command of its own.
   kControlsMulti = 1u << 22,  // Runs at once inside MULTI instead of being queued.
 };
 
 enum class CommandGroup : uint8_t {
-  kString, kBitmap, kHash, kList, kSet, kSortedSet, kHyperLogLog, kGeo, kGeneric,
-  kTransactions, kConnection, kServer,
+  kString,
+  kBitmap,
+  kHash,
+  kList,
+  kSet,
+  kSortedSet,
+  kHyperLogLog,
+  kGeo,
+  kGeneric,
+  kTransactions,
+  kConnection,
+  kServer,
 };
 [[nodiscard]] std::string_view group_name(CommandGroup group);
 
@@ -66,7 +76,7 @@ struct CommandSpec {
   uint32_t flags;
   KeyRange keys;
   CommandGroup group;
-  std::string_view since;       // The Redis version that introduced it.
+  std::string_view since;  // The Redis version that introduced it.
   std::string_view complexity;
   std::string_view summary;
   // Arguments in the notation of Redis' manual, from which COMMAND DOCS is made:
@@ -107,7 +117,8 @@ class CommandTable {
   }
 
   // Indexes of the keys among `args`; false when the arguments do not tell.
-  [[nodiscard]] static bool key_indexes(const CommandSpec& spec, Args args, std::vector<int>* indexes);
+  [[nodiscard]] static bool key_indexes(const CommandSpec& spec, Args args,
+                                        std::vector<int>* indexes);
 
  private:
   struct Bucket {

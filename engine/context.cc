@@ -47,7 +47,9 @@ Key::Key(Context& context, std::string_view name, Use use, int db)
   locate(use);
 }
 
-void Key::find() { word_ = slot_.table.find(position_, {name_, db_}); }
+void Key::find() {
+  word_ = slot_.table.find(position_, {name_, db_});
+}
 
 void Key::locate(Use use) {
   find();
@@ -64,7 +66,9 @@ void Key::locate(Use use) {
     return;
   }
   stats().keyspace_hits.add();
-  if (!context_.no_touch) touch_clock(entry(), context_.limits, context_.now_ms, context_.limits.policy_is_lfu() ? context_.random() : 0);
+  if (!context_.no_touch)
+    touch_clock(entry(), context_.limits, context_.now_ms,
+                context_.limits.policy_is_lfu() ? context_.random() : 0);
 }
 
 void Key::put(Entry* fresh) {

@@ -31,14 +31,14 @@ struct Context {
   Session& session;
   Reply& reply;
   const CommandSpec* spec = nullptr;
-  Args args;            // args[0] is the command's name, or of a subcommand "CONFIG GET" its parent's.
-  int64_t now_ms = 0;   // Unix time; the same for all commands of a transaction.
-  int db = 0;           // Physical database of the session at the time.
+  Args args;  // args[0] is the command's name, or of a subcommand "CONFIG GET" its parent's.
+  int64_t now_ms = 0;  // Unix time; the same for all commands of a transaction.
+  int db = 0;          // Physical database of the session at the time.
   EffectRecorder* effects = nullptr;
-  bool in_exec = false;        // Part of EXEC: a blocking command answers as if timed out.
-  bool holds_all = false;      // Every slot is locked by this command.
-  bool no_touch = false;       // Reads do not count as use.
-  bool failed = false;         // An error reply was given.
+  bool in_exec = false;    // Part of EXEC: a blocking command answers as if timed out.
+  bool holds_all = false;  // Every slot is locked by this command.
+  bool no_touch = false;   // Reads do not count as use.
+  bool failed = false;     // An error reply was given.
   // Hash of the first key, made by the executor.
   std::string_view hashed_key;
   KeyHash hashed{};
@@ -57,14 +57,15 @@ struct Context {
   [[nodiscard]] uint64_t random();
 };
 
-// An argument that Redis keeps in an int, as database numbers are; answers the error when it is none.
+// An argument that Redis keeps in an int, as database numbers are; answers the error when it is
+// none.
 [[nodiscard]] std::optional<int> read_int(Context& context, std::string_view text);
 
 // One key of the running command, found in its slot. The slot is locked. A key past its deadline is
 // removed on sight by writers and invisible to readers. Keeps pointing to the key while its own
-// mutators change the table; any other change of the same slot's table in between makes it stale, and
-// then find() again. Two Key objects for different keys may share a slot: insertions and removals
-// through one make the other stale, so call find() on the other before its next use.
+// mutators change the table; any other change of the same slot's table in between makes it stale,
+// and then find() again. Two Key objects for different keys may share a slot: insertions and
+// removals through one make the other stale, so call find() on the other before its next use.
 class Key {
  public:
   enum class Use : uint8_t {
@@ -83,7 +84,8 @@ class Key {
   [[nodiscard]] bool is(Type type) const { return exists() && entry()->type() == type; }
   // True when the key may be used as `type`: missing or of that type. Else answers WRONGTYPE.
   [[nodiscard]] bool allows(Type type) {
-    if (!exists() || entry()->type() == type) [[likely]] return true;
+    if (!exists() || entry()->type() == type) [[likely]]
+      return true;
     context_.error(errors::kWrongType);
     return false;
   }
@@ -96,7 +98,8 @@ class Key {
   // Looks the key up again after others changed the slot.
   void find();
 
-  // --- Changes of the table. They do not record effects and do not signal: mutators of families do.
+  // --- Changes of the table. They do not record effects and do not signal: mutators of families
+  // do.
 
   // The entry was moved by a resize: put its new address in place.
   void moved(Entry* entry) { EntryTable::set_node(word_, entry); }
@@ -118,8 +121,8 @@ class Key {
     return exists() && entry()->has_deadline() ? entry()->deadline() : -1;
   }
 
-  // Reports that the key changed: wakes its watchers and waiters, and counts a change. Every command
-  // calls it once for each key it changed, after the change.
+  // Reports that the key changed: wakes its watchers and waiters, and counts a change. Every
+  // command calls it once for each key it changed, after the change.
   void changed();
 
   // Effects of this key, when they are recorded.

@@ -97,7 +97,6 @@ bool read_options(Context& c, RestoreOptions* options) {
 }
 
 // --- Building
-// -------------------------------------------------------------------------------------
 
 void build_set(Key& key, const RdbValue& value) {
   Set set(key);

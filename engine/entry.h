@@ -10,9 +10,9 @@
 //   packed   := see packed.h                            encodings kPacked, kPackedTimed
 //   large    := pointer:u64                             encodings kLarge of a collection; owned
 //
-// The clock is the time of the last access for eviction: seconds modulo 2^20, or with an LFU policy a
-// logarithmic counter (8 bits) and the minute of its last decay (12 bits).
-// Entries are plain memory: whoever removes one from its table frees what its value owns first.
+// The clock is the time of the last access for eviction: seconds modulo 2^20, or with an LFU policy
+// a logarithmic counter (8 bits) and the minute of its last decay (12 bits). Entries are plain
+// memory: whoever removes one from its table frees what its value owns first.
 #pragma once
 
 #include <cstdint>
@@ -30,12 +30,12 @@ inline constexpr int kTypeCount = 5;
 [[nodiscard]] std::string_view type_name(Type type);
 
 enum class Encoding : uint8_t {
-  kRaw = 0,        // A string as it was set.
-  kNumber = 1,     // A string that is a canonical int64.
-  kRawEdited = 2,  // A string changed in place; only OBJECT ENCODING tells it from kRaw.
-  kPacked = 3,     // A small collection inside the entry.
-  kIntegers = 4,   // A set of integers inside the entry, sorted.
-  kLarge = 5,      // A collection of its own allocations.
+  kRaw = 0,          // A string as it was set.
+  kNumber = 1,       // A string that is a canonical int64.
+  kRawEdited = 2,    // A string changed in place; only OBJECT ENCODING tells it from kRaw.
+  kPacked = 3,       // A small collection inside the entry.
+  kIntegers = 4,     // A set of integers inside the entry, sorted.
+  kLarge = 5,        // A collection of its own allocations.
   kPackedTimed = 6,  // A small hash inside the entry, some of whose fields had a deadline.
 };
 
@@ -84,10 +84,11 @@ class Entry {
   // The same key, database, clock and deadline with another type and value.
   [[nodiscard]] static Entry* make_like(const Entry* model, Type type, Encoding encoding,
                                         size_t value_bytes);
-  // Makes room for a value of `value_bytes`, keeping the first `kept_bytes` of it. Returns where the
-  // entry now is; the old address is no longer valid if it differs.
+  // Makes room for a value of `value_bytes`, keeping the first `kept_bytes` of it. Returns where
+  // the entry now is; the old address is no longer valid if it differs.
   [[nodiscard]] static Entry* resize_value(Entry* entry, size_t value_bytes, size_t kept_bytes);
-  // Adds or removes the place for the deadline. `value_bytes` is the size of the value as it stands.
+  // Adds or removes the place for the deadline. `value_bytes` is the size of the value as it
+  // stands.
   [[nodiscard]] static Entry* with_deadline(Entry* entry, bool has_deadline, size_t value_bytes);
 
   [[nodiscard]] Type type() const { return static_cast<Type>(meta_ & 7); }

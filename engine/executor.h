@@ -48,7 +48,8 @@ class Executor {
 
   // Runs one request of a client; the reply is appended. Inside MULTI it is queued instead.
   // `prefetch` is what prefetch_slot() filled for the same arguments, or null.
-  void run(Session& session, Args args, Reply& reply, int64_t now_ms, const Prefetch* prefetch = nullptr);
+  void run(Session& session, Args args, Reply& reply, int64_t now_ms,
+           const Prefetch* prefetch = nullptr);
 
   [[nodiscard]] bool prefetch_slot(const Session& session, Args args, Prefetch* prefetch) const;
   [[gnu::always_inline]] static void prefetch_group(const Prefetch& prefetch) {

@@ -69,9 +69,11 @@ class Keyspace {
   [[nodiscard]] Slot& slot(SlotIndex index) { return slots_[index]; }
   [[nodiscard]] KeyHash hash(std::string_view key) const { return hash_key(key, hash_seed_); }
 
-  // Databases: clients' numbers map to physical ones, so that SWAPDB is O(1). Changes only while all
-  // slots are locked.
-  [[nodiscard]] int physical_db(int db) const { return db_map_[static_cast<size_t>(db)].load(std::memory_order_relaxed); }
+  // Databases: clients' numbers map to physical ones, so that SWAPDB is O(1). Changes only while
+  // all slots are locked.
+  [[nodiscard]] int physical_db(int db) const {
+    return db_map_[static_cast<size_t>(db)].load(std::memory_order_relaxed);
+  }
   void swap_dbs(int a, int b);
 
   // Keys of a client's database; those past their deadline but not yet removed included.
@@ -103,7 +105,8 @@ class Keyspace {
     std::atomic<int64_t>& next = next_deadline_[static_cast<size_t>(&slot - slots_.get())];
     if (at_ms < next.load(std::memory_order_relaxed)) next.store(at_ms, std::memory_order_relaxed);
   }
-  // No deadline of the slot is earlier than this, in ms of Unix time. Read without the lock by sweeps.
+  // No deadline of the slot is earlier than this, in ms of Unix time. Read without the lock by
+  // sweeps.
   [[nodiscard]] int64_t next_deadline(SlotIndex index) const {
     return next_deadline_[index].load(std::memory_order_relaxed);
   }
@@ -123,8 +126,8 @@ class Keyspace {
   std::unique_ptr<Reclaimer> reclaimer_;
 };
 
-// The process has one seed for positions of collections' elements, drawn at start, so that nobody can
-// choose elements that collide.
+// The process has one seed for positions of collections' elements, drawn at start, so that nobody
+// can choose elements that collide.
 [[nodiscard]] uint64_t element_seed();
 [[nodiscard]] uint32_t element_position(std::string_view element);
 

@@ -31,7 +31,6 @@ constexpr size_t kPackedBytesMax = 2048;
 constexpr size_t kItemHeadBytesMax = 3;
 
 // --- What Redis calls it
-// --------------------------------------------------------------------------
 
 constexpr size_t kListpackHeaderBytes = 7;
 // However many elements a node may have, it is at most this large.
@@ -90,7 +89,6 @@ bool exceeds(int64_t fill, size_t bytes, size_t count) {
 }
 
 // --- Replies
-// --------------------------------------------------------------------------------------
 
 // "$5\r\n" for every size of a short text.
 struct BulkHead {
@@ -160,7 +158,6 @@ void write_bulks(ByteBuffer& out, const uint8_t* at, uint32_t count, const uint8
 }
 
 // --- What every type offers
-// -----------------------------------------------------------------------
 
 bool is_packed(const Entry* entry) {
   return entry->encoding() == Encoding::kPacked;
@@ -224,7 +221,6 @@ const ValueOps kListOps = {length, value_bytes,   destroy,      destroy_some,
                            copy,   encoding_name, memory_bytes, record};
 
 // --- Reading
-// --------------------------------------------------------------------------------------
 
 size_t List::size() const {
   return key_.exists() ? length(key_.entry()) : 0;
@@ -277,7 +273,6 @@ size_t List::find(std::string_view element) const {
 }
 
 // --- Encodings
-// ------------------------------------------------------------------------------------
 
 void List::make_large() {
   ListNodes* large = ListNodes::make();
@@ -354,7 +349,6 @@ void List::note_shrinkage() {
 }
 
 // --- Changes
-// --------------------------------------------------------------------------------------
 
 uint8_t* List::open_packed(const uint8_t* at, size_t bytes, uint32_t count) {
   uint8_t* old = value();

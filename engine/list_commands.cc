@@ -63,7 +63,6 @@ bool locate(int64_t index, size_t size, size_t* place) {
 }
 
 // --- Pushing
-// --------------------------------------------------------------------------------------
 
 void push(Context& c, ListEnd end, bool only_existing) {
   Key key(c, c.args[1], kWriteUse);
@@ -117,7 +116,6 @@ void lset(Context& c) {
 }
 
 // --- Popping
-// --------------------------------------------------------------------------------------
 
 void pop(Context& c, ListEnd end) {
   bool has_count = c.args.size() == 3;
@@ -213,7 +211,6 @@ void ltrim(Context& c) {
 }
 
 // --- Reading
-// --------------------------------------------------------------------------------------
 
 void llen(Context& c) {
   Key key(c, c.args[1], kRead);
@@ -322,7 +319,6 @@ void lpos(Context& c) {
 }
 
 // --- Rows
-// -----------------------------------------------------------------------------------------
 
 constexpr KeyRange kOneKey{1, 1, 1};
 constexpr KeyRange kTwoKeys{1, 2, 1};
@@ -423,7 +419,6 @@ const CommandSpec kRows[] = {
 const std::span<const CommandSpec> kListCommands{kRows};
 
 // --- Shared with the blocking commands
-// ------------------------------------------------------------
 
 std::optional<ListEnd> parse_list_end(std::string_view word) {
   if (is_word(word, "LEFT")) return ListEnd::kHead;

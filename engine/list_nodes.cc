@@ -30,7 +30,6 @@ const uint8_t* skip_items(const uint8_t* item, uint32_t count) {
 }  // namespace
 
 // --- Life
-// -----------------------------------------------------------------------------------------
 
 ListNodes* ListNodes::make() {
   return new (memory::allocate(sizeof(ListNodes))) ListNodes;
@@ -82,7 +81,6 @@ size_t ListNodes::memory_bytes(size_t samples) const {
 }
 
 // --- Finding
-// --------------------------------------------------------------------------------------
 
 ListNodes::Place ListNodes::find_node(size_t index) const {
   constexpr uint32_t kStride = 32;
@@ -158,7 +156,6 @@ void ListNodes::find_tail_starts() {
 }
 
 // --- The directory
-// --------------------------------------------------------------------------------
 
 void ListNodes::rearrange_directory(bool toward_front) {
   uint32_t free = capacity_ - node_count_;
@@ -211,7 +208,6 @@ void ListNodes::close_places(uint32_t n, uint32_t count) {
 }
 
 // --- Nodes
-// ----------------------------------------------------------------------------------------
 
 void ListNodes::free_node(uint32_t n) {
   memory::release(nodes()[n]);
@@ -342,7 +338,6 @@ void ListNodes::compact() {
 }
 
 // --- Changes
-// --------------------------------------------------------------------------------------
 
 void ListNodes::push_front(const packed::Encoded& item) {
   size_t size = item.size();

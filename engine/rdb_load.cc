@@ -30,7 +30,6 @@ class Loader {
 
  private:
   // --- Parts
-  // --------------------------------------------------------------------------------------
 
   bool take(uint64_t size, std::string_view* bytes) {
     if (size > rest_.size()) return false;
@@ -130,7 +129,6 @@ class Loader {
   }
 
   // --- Bodies
-  // -------------------------------------------------------------------------------------
 
   bool body(uint8_t type) {
     switch (type) {

@@ -55,7 +55,7 @@ struct Session {
 
   // Transactions.
   bool in_multi = false;
-  bool multi_failed = false;  // A queued command was refused; EXEC will abort.
+  bool multi_failed = false;        // A queued command was refused; EXEC will abort.
   bool multi_needs_memory = false;  // Some queued command may need memory.
   std::vector<QueuedCommand> queue;
   size_t queue_bytes = 0;

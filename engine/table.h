@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The hash table of everything: a slot's keys, and the elements of large hashes, sets and sorted sets.
+// The hash table of everything: a slot's keys, and the elements of large hashes, sets and sorted
+// sets.
 //
 // A table places nodes (owned by the caller, aligned to 8) by a 32-bit hash, its *position*.
 //
@@ -13,10 +14,13 @@
 // tag * groups / 65536, so nodes lie in the order of their positions; one that finds its home full
 // goes to the next group. From this follow:
 //  - growing a segment moves words without touching a node, in steps of an eighth, so that tables
-//    stay 80 to 90 percent full (about 9.4 bytes per node) and no step costs more than microseconds;
-//  - a segment of 128 groups splits in two (extendible hashing, Fagin 1979), touching its 900 nodes;
+//    stay 80 to 90 percent full (about 9.4 bytes per node) and no step costs more than
+//    microseconds;
+//  - a segment of 128 groups splits in two (extendible hashing, Fagin 1979), touching its 900
+//  nodes;
 //    no insertion ever costs more than that, whatever the size of the table;
-//  - a scan's cursor is a position: whatever the table does in between, everything that was there all
+//  - a scan's cursor is a position: whatever the table does in between, everything that was there
+//  all
 //    the time is seen, and nothing twice.
 //
 // Not thread-safe: the slot's lock guards it. Traits gives:
@@ -59,7 +63,9 @@ class TableSegment {
     return static_cast<uint32_t>((uint64_t{tag} * groups) >> 16);
   }
   [[nodiscard]] uint64_t* group(uint32_t index) const { return words + index * kGroupWords; }
-  [[nodiscard]] uint32_t next_group(uint32_t index) const { return index + 1 == groups ? 0 : index + 1; }
+  [[nodiscard]] uint32_t next_group(uint32_t index) const {
+    return index + 1 == groups ? 0 : index + 1;
+  }
   [[nodiscard]] static bool is_full(const uint64_t* group) { return group[kGroupWords - 1] != 0; }
   // Nodes that fit before the segment grows: nine tenths, which always leaves a group with room.
   [[nodiscard]] uint32_t room() const { return groups * kGroupWords * 9 / 10; }
@@ -103,18 +109,21 @@ class Table {
       uint64_t* group = segment.group(index);
       for (uint64_t hits = TableSegment::match(group, tag); hits != 0; hits &= hits - 1) {
         uint64_t* word = group + (__builtin_ctzll(hits) >> 3);
-        if (*word != 0 && Traits::equal(node(*word), key)) [[likely]] return word;
+        if (*word != 0 && Traits::equal(node(*word), key)) [[likely]]
+          return word;
       }
       if (!TableSegment::is_full(group)) return nullptr;
       index = segment.next_group(index);
     }
   }
 
-  // Asks the processor for the line that find() reads first, and then for the nodes that match. Always
-  // inlined, because gcc takes a function that only prefetches for one without effect and drops it.
+  // Asks the processor for the line that find() reads first, and then for the nodes that match.
+  // Always inlined, because gcc takes a function that only prefetches for one without effect and
+  // drops it.
   [[gnu::always_inline]] void prefetch_group(uint32_t position) const {
     const TableSegment& segment = segment_for(position);
-    if (segment.groups != 0) __builtin_prefetch(segment.group(segment.home(segment.tag_of(position))));
+    if (segment.groups != 0)
+      __builtin_prefetch(segment.group(segment.home(segment.tag_of(position))));
   }
   [[gnu::always_inline]] void prefetch_node(uint32_t position) const {
     const TableSegment& segment = segment_for(position);
@@ -175,13 +184,14 @@ class Table {
     });
   }
 
-  // Visits the nodes of a stretch of positions that begins at `from` and holds about `wanted` nodes,
-  // but at least one group's, so that a scan always moves on.
-  // Returns where the next stretch begins; 2^32 when there is none.
+  // Visits the nodes of a stretch of positions that begins at `from` and holds about `wanted`
+  // nodes, but at least one group's, so that a scan always moves on. Returns where the next stretch
+  // begins; 2^32 when there is none.
   template <class Visit>
   uint64_t scan(uint32_t from, uint32_t wanted, Visit&& visit) const {
     const TableSegment& segment = segment_for(from);
-    uint64_t base = segment.depth == 0 ? 0 : uint64_t{from >> (32 - segment.depth)} << (32 - segment.depth);
+    uint64_t base =
+        segment.depth == 0 ? 0 : uint64_t{from >> (32 - segment.depth)} << (32 - segment.depth);
     uint64_t end = base + (uint64_t{1} << (32 - segment.depth));
     if (segment.groups == 0) return end;
     uint32_t first_tag = segment.tag_of(from);
@@ -205,7 +215,8 @@ class Table {
     return base + ((next_tag << 16) >> segment.depth);
   }
 
-  // A word drawn by the random bits of `draw`, a function that returns 64 fresh ones; null when empty.
+  // A word drawn by the random bits of `draw`, a function that returns 64 fresh ones; null when
+  // empty.
   template <class Draw>
   [[nodiscard]] uint64_t* random(Draw&& draw) const {
     if (empty()) return nullptr;
@@ -271,7 +282,8 @@ class Table {
   [[nodiscard]] bool is_directory() const { return root_.depth == kDirectoryMark; }
   [[nodiscard]] Directory* directory() const { return reinterpret_cast<Directory*>(root_.words); }
   [[nodiscard]] TableSegment& segment_for(uint32_t position) const {
-    if (!is_directory()) [[likely]] return const_cast<TableSegment&>(root_);
+    if (!is_directory()) [[likely]]
+      return const_cast<TableSegment&>(root_);
     Directory* d = directory();
     return *d->segments[position >> (32 - d->depth)];
   }

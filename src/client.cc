@@ -31,14 +31,17 @@ Client::Client(Server& owner, NetworkThread& home, int socket, std::string addre
   facts.used_ms.store(facts.created_ms);
 }
 
-Client::~Client() { ::close(facts.fd); }
+Client::~Client() {
+  ::close(facts.fd);
+}
 
 bool Client::receive() {
   size_t room = kReadBytes;
   size_t wanted = parser.size_wanted();
   if (wanted > in.size()) room = std::max(room, std::min(wanted - in.size(), in.size()));
   char* at = in.reserve(room);
-  ssize_t got = ::recv(facts.fd, at, std::max(room, std::min<size_t>(in.room(), 4 * room)), MSG_DONTWAIT);
+  ssize_t got =
+      ::recv(facts.fd, at, std::max(room, std::min<size_t>(in.room(), 4 * room)), MSG_DONTWAIT);
   if (got > 0) {
     in.commit(static_cast<size_t>(got));
     net_in += got;

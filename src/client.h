@@ -57,12 +57,12 @@ struct ClientFacts {
 enum class CloseReason : uint8_t {
   kNone,
   kPeerClosed,
-  kAsked,         // QUIT, CLIENT KILL, SHUTDOWN
+  kAsked,  // QUIT, CLIENT KILL, SHUTDOWN
   kProtocol,
   kIdle,
   kOutputLimit,
   kQueryLimit,
-  kMemory,        // maxmemory-clients
+  kMemory,  // maxmemory-clients
 };
 
 class Client : public Session {
@@ -92,12 +92,12 @@ class Client : public Session {
   Reply reply;
   RequestParser parser;
 
-  size_t parsed = 0;            // Bytes of `in` that are parsed but not yet executed.
-  bool parsed_last_full = false; // The last parse stopped at a batch's end, not at the input's.
-  bool protocol_failed = false; // What follows in `in` is no request; parser.error() says why.
-  bool waits_for_write = false; // The socket took no more; EPOLLOUT is armed.
-  bool scheduled = false;       // Is in its thread's list of clients with input.
-  bool paused = false;          // Held back by CLIENT PAUSE.
+  size_t parsed = 0;              // Bytes of `in` that are parsed but not yet executed.
+  bool parsed_last_full = false;  // The last parse stopped at a batch's end, not at the input's.
+  bool protocol_failed = false;   // What follows in `in` is no request; parser.error() says why.
+  bool waits_for_write = false;   // The socket took no more; EPOLLOUT is armed.
+  bool scheduled = false;         // Is in its thread's list of clients with input.
+  bool paused = false;            // Held back by CLIENT PAUSE.
   bool monitor = false;
   CloseReason closing = CloseReason::kNone;
   int64_t soft_limit_since_ms = 0;

@@ -79,7 +79,9 @@ std::string line_of(const ClientFacts& facts, int64_t now_ms) {
   return line;
 }
 
-void client_id(Context& c) { c.reply.integer(static_cast<int64_t>(client_of(c).id)); }
+void client_id(Context& c) {
+  c.reply.integer(static_cast<int64_t>(client_of(c).id));
+}
 
 void client_info(Context& c) {
   Client& client = client_of(c);
@@ -168,7 +170,8 @@ struct KillFilter {
   [[nodiscard]] bool matches(const ClientFacts& facts, int64_t now_ms) const {
     return normal && (!id || *id == facts.id) && (!address || *address == facts.address) &&
            (!local_address || *local_address == facts.local_address) &&
-           (!user || *user == "default") && (!age_s || (now_ms - facts.created_ms) / 1000 >= *age_s);
+           (!user || *user == "default") &&
+           (!age_s || (now_ms - facts.created_ms) / 1000 >= *age_s);
   }
 };
 
@@ -288,11 +291,11 @@ void client_unblock(Context& c) {
   }
   if (!id) return c.error(errors::kNotInteger);
   bool blocked = false;
-  client_of(c).server.clients().with(
-      static_cast<uint64_t>(*id), [&](const ClientFacts& facts, NetworkThread& thread) {
-        blocked = facts.blocked.load();
-        if (blocked) thread.unblock(facts.id, error);
-      });
+  client_of(c).server.clients().with(static_cast<uint64_t>(*id),
+                                     [&](const ClientFacts& facts, NetworkThread& thread) {
+                                       blocked = facts.blocked.load();
+                                       if (blocked) thread.unblock(facts.id, error);
+                                     });
   c.reply.integer(blocked ? 1 : 0);
 }
 
@@ -308,17 +311,24 @@ void set_flag(Context& c, bool* flag) {
   c.reply.ok();
 }
 
-void client_no_evict(Context& c) { set_flag(c, &c.session.no_evict); }
-void client_no_touch(Context& c) { set_flag(c, &c.session.no_touch); }
+void client_no_evict(Context& c) {
+  set_flag(c, &c.session.no_evict);
+}
+void client_no_touch(Context& c) {
+  set_flag(c, &c.session.no_touch);
+}
 
-// Invalidation messages come with the tracking of replicated writes; clients fall back without them.
+// Invalidation messages come with the tracking of replicated writes; clients fall back without
+// them.
 void client_tracking(Context& c) {
   if (is_word(c.args[2], "OFF")) return c.reply.ok();
   if (!is_word(c.args[2], "ON")) return c.error(errors::kSyntax);
   c.error("ERR Client tracking is not supported by this version of Dyno");
 }
 
-void client_getredir(Context& c) { c.reply.integer(-1); }
+void client_getredir(Context& c) {
+  c.reply.integer(-1);
+}
 
 void client_trackinginfo(Context& c) {
   c.reply.map(3);
@@ -353,49 +363,197 @@ constexpr uint32_t kPlain = kNoScript | kLoading | kStale | kConnection;
 constexpr uint32_t kPower = kAdmin | kPlain | kDangerous;
 
 const CommandSpec kRows[] = {
-    {"CLIENT", -2, 0, {}, kGroup, "2.4.0", "Depends on the subcommand.",
-     "Commands about client connections.", "", nullptr},
-    {"CLIENT|ID", 2, kPlain, {}, kGroup, "5.0.0", "O(1)", "Returns the connection's own id.", "",
+    {"CLIENT",
+     -2,
+     0,
+     {},
+     kGroup,
+     "2.4.0",
+     "Depends on the subcommand.",
+     "Commands about client connections.",
+     "",
+     nullptr},
+    {"CLIENT|ID",
+     2,
+     kPlain,
+     {},
+     kGroup,
+     "5.0.0",
+     "O(1)",
+     "Returns the connection's own id.",
+     "",
      client_id},
-    {"CLIENT|INFO", 2, kPlain, {}, kGroup, "6.2.0", "O(1)",
-     "Returns what is known of the connection itself.", "", client_info},
-    {"CLIENT|LIST", -2, kPower, {}, kGroup, "2.4.0", "O(N) with N the number of clients",
+    {"CLIENT|INFO",
+     2,
+     kPlain,
+     {},
+     kGroup,
+     "6.2.0",
+     "O(1)",
+     "Returns what is known of the connection itself.",
+     "",
+     client_info},
+    {"CLIENT|LIST",
+     -2,
+     kPower,
+     {},
+     kGroup,
+     "2.4.0",
+     "O(N) with N the number of clients",
      "Lists the open connections.",
-     "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]", client_list},
-    {"CLIENT|GETNAME", 2, kPlain, {}, kGroup, "2.6.9", "O(1)", "Returns the connection's name.", "",
+     "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
+     client_list},
+    {"CLIENT|GETNAME",
+     2,
+     kPlain,
+     {},
+     kGroup,
+     "2.6.9",
+     "O(1)",
+     "Returns the connection's name.",
+     "",
      client_getname},
-    {"CLIENT|SETNAME", 3, kPlain, {}, kGroup, "2.6.9", "O(1)", "Sets the connection's name.",
-     "connection-name", client_setname},
-    {"CLIENT|SETINFO", 4, kPlain, {}, kGroup, "7.2.0", "O(1)",
-     "Sets the name or version of the client's library.", "<LIB-NAME libname | LIB-VER libver>",
+    {"CLIENT|SETNAME",
+     3,
+     kPlain,
+     {},
+     kGroup,
+     "2.6.9",
+     "O(1)",
+     "Sets the connection's name.",
+     "connection-name",
+     client_setname},
+    {"CLIENT|SETINFO",
+     4,
+     kPlain,
+     {},
+     kGroup,
+     "7.2.0",
+     "O(1)",
+     "Sets the name or version of the client's library.",
+     "<LIB-NAME libname | LIB-VER libver>",
      client_setinfo},
-    {"CLIENT|KILL", -3, kPower, {}, kGroup, "2.4.0", "O(N) with N the number of clients",
+    {"CLIENT|KILL",
+     -3,
+     kPower,
+     {},
+     kGroup,
+     "2.4.0",
+     "O(N) with N the number of clients",
      "Closes connections.",
      "<ip:port | [ID client-id] [TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [USER username] "
      "[ADDR ip:port] [LADDR ip:port] [SKIPME <YES | NO>] [MAXAGE maxage]>",
      client_kill},
-    {"CLIENT|PAUSE", -3, kPower, {}, kGroup, "3.0.0", "O(1)", "Holds commands back for a while.",
-     "timeout [WRITE | ALL]", client_pause},
-    {"CLIENT|UNPAUSE", 2, kPower, {}, kGroup, "6.2.0", "O(N) with N the number of held clients",
-     "Lets held commands go on.", "", client_unpause},
-    {"CLIENT|REPLY", 3, kPlain, {}, kGroup, "3.2.0", "O(1)",
-     "Says whether the connection wants replies.", "<ON | OFF | SKIP>", client_reply},
-    {"CLIENT|UNBLOCK", -3, kPower, {}, kGroup, "5.0.0", "O(1)",
-     "Ends another client's blocking command.", "client-id [TIMEOUT | ERROR]", client_unblock},
-    {"CLIENT|NO-EVICT", 3, kPower, {}, kGroup, "7.0.0", "O(1)",
-     "Exempts the connection from eviction of clients.", "<ON | OFF>", client_no_evict},
-    {"CLIENT|NO-TOUCH", 3, kPlain, {}, kGroup, "7.2.0", "O(1)",
-     "Keeps the connection's reads from counting as use.", "<ON | OFF>", client_no_touch},
-    {"CLIENT|TRACKING", -3, kPlain, {}, kGroup, "6.0.0", "O(1)",
-     "Refused: invalidation messages are not there yet.", "<ON | OFF>", client_tracking},
-    {"CLIENT|TRACKINGINFO", 2, kPlain, {}, kGroup, "6.2.0", "O(1)",
-     "Tells the state of tracking, which is off.", "", client_trackinginfo},
-    {"CLIENT|GETREDIR", 2, kPlain, {}, kGroup, "6.0.0", "O(1)",
-     "Returns the client that tracking redirects to: none.", "", client_getredir},
-    {"CLIENT|CACHING", 3, kPlain, {}, kGroup, "6.0.0", "O(1)",
-     "Refused, since tracking is off.", "<YES | NO>", client_caching},
-    {"MONITOR", 1, kAdmin | kNoScript | kLoading | kStale | kDangerous, {}, CommandGroup::kServer,
-     "1.0.0", "O(1)", "Shows every command that the server runs, as it runs.", "", monitor},
+    {"CLIENT|PAUSE",
+     -3,
+     kPower,
+     {},
+     kGroup,
+     "3.0.0",
+     "O(1)",
+     "Holds commands back for a while.",
+     "timeout [WRITE | ALL]",
+     client_pause},
+    {"CLIENT|UNPAUSE",
+     2,
+     kPower,
+     {},
+     kGroup,
+     "6.2.0",
+     "O(N) with N the number of held clients",
+     "Lets held commands go on.",
+     "",
+     client_unpause},
+    {"CLIENT|REPLY",
+     3,
+     kPlain,
+     {},
+     kGroup,
+     "3.2.0",
+     "O(1)",
+     "Says whether the connection wants replies.",
+     "<ON | OFF | SKIP>",
+     client_reply},
+    {"CLIENT|UNBLOCK",
+     -3,
+     kPower,
+     {},
+     kGroup,
+     "5.0.0",
+     "O(1)",
+     "Ends another client's blocking command.",
+     "client-id [TIMEOUT | ERROR]",
+     client_unblock},
+    {"CLIENT|NO-EVICT",
+     3,
+     kPower,
+     {},
+     kGroup,
+     "7.0.0",
+     "O(1)",
+     "Exempts the connection from eviction of clients.",
+     "<ON | OFF>",
+     client_no_evict},
+    {"CLIENT|NO-TOUCH",
+     3,
+     kPlain,
+     {},
+     kGroup,
+     "7.2.0",
+     "O(1)",
+     "Keeps the connection's reads from counting as use.",
+     "<ON | OFF>",
+     client_no_touch},
+    {"CLIENT|TRACKING",
+     -3,
+     kPlain,
+     {},
+     kGroup,
+     "6.0.0",
+     "O(1)",
+     "Refused: invalidation messages are not there yet.",
+     "<ON | OFF>",
+     client_tracking},
+    {"CLIENT|TRACKINGINFO",
+     2,
+     kPlain,
+     {},
+     kGroup,
+     "6.2.0",
+     "O(1)",
+     "Tells the state of tracking, which is off.",
+     "",
+     client_trackinginfo},
+    {"CLIENT|GETREDIR",
+     2,
+     kPlain,
+     {},
+     kGroup,
+     "6.0.0",
+     "O(1)",
+     "Returns the client that tracking redirects to: none.",
+     "",
+     client_getredir},
+    {"CLIENT|CACHING",
+     3,
+     kPlain,
+     {},
+     kGroup,
+     "6.0.0",
+     "O(1)",
+     "Refused, since tracking is off.",
+     "<YES | NO>",
+     client_caching},
+    {"MONITOR",
+     1,
+     kAdmin | kNoScript | kLoading | kStale | kDangerous,
+     {},
+     CommandGroup::kServer,
+     "1.0.0",
+     "O(1)",
+     "Shows every command that the server runs, as it runs.",
+     "",
+     monitor},
 };
 
 }  // namespace

@@ -19,11 +19,12 @@ class ClientRegistry {
   uint64_t add(ClientFacts& facts, NetworkThread& thread);
   void remove(uint64_t id);
 
-  // Calls visit(facts, thread) for each client in order of id, under the registry's lock: it must not
-  // call back into the registry.
+  // Calls visit(facts, thread) for each client in order of id, under the registry's lock: it must
+  // not call back into the registry.
   void for_each(const std::function<void(const ClientFacts&, NetworkThread&)>& visit) const;
   // The same for one client; false when it is gone.
-  bool with(uint64_t id, const std::function<void(const ClientFacts&, NetworkThread&)>& visit) const;
+  bool with(uint64_t id,
+            const std::function<void(const ClientFacts&, NetworkThread&)>& visit) const;
 
   [[nodiscard]] size_t count() const;
 

@@ -17,14 +17,26 @@ struct FlagName {
 };
 
 constexpr FlagName kFlagNames[] = {
-    {kWrite, "write"},       {kReadonly, "readonly"},     {kDenyOom, "denyoom"},
-    {kAdmin, "admin"},       {kPubSub, "pubsub"},         {kNoScript, "noscript"},
-    {kBlocking, "blocking"}, {kLoading, "loading"},       {kStale, "stale"},
-    {kNoMonitor, "skip_monitor"}, {kNoSlowlog, "skip_slowlog"}, {kFast, "fast"},
-    {kNoAuth, "no_auth"},    {kNoMulti, "no_multi"},      {kMovableKeys, "movablekeys"},
+    {kWrite, "write"},
+    {kReadonly, "readonly"},
+    {kDenyOom, "denyoom"},
+    {kAdmin, "admin"},
+    {kPubSub, "pubsub"},
+    {kNoScript, "noscript"},
+    {kBlocking, "blocking"},
+    {kLoading, "loading"},
+    {kStale, "stale"},
+    {kNoMonitor, "skip_monitor"},
+    {kNoSlowlog, "skip_slowlog"},
+    {kFast, "fast"},
+    {kNoAuth, "no_auth"},
+    {kNoMulti, "no_multi"},
+    {kMovableKeys, "movablekeys"},
 };
 
-bool is_subcommand(const CommandSpec& spec) { return spec.name.find('|') != std::string_view::npos; }
+bool is_subcommand(const CommandSpec& spec) {
+  return spec.name.find('|') != std::string_view::npos;
+}
 
 // The rows of a container's subcommands.
 std::vector<const CommandSpec*> subcommands(const CommandTable& table, const CommandSpec& parent) {
@@ -39,8 +51,8 @@ std::vector<const CommandSpec*> subcommands(const CommandTable& table, const Com
 
 std::vector<std::string> categories(const CommandSpec& spec) {
   static constexpr std::string_view kGroupCategories[] = {
-      "string", "bitmap", "hash", "list", "set", "sortedset", "hyperloglog", "geo",
-      "keyspace", "transaction", "connection", "",
+      "string",      "bitmap", "hash",     "list",        "set",        "sortedset",
+      "hyperloglog", "geo",    "keyspace", "transaction", "connection", "",
   };
   std::vector<std::string> names;
   auto add_if = [&](bool wanted, std::string_view name) {
@@ -226,7 +238,8 @@ void command_list(Context& c) {
       if (by_pattern && glob_match(value, name, /*ignore_case=*/true)) names.push_back(name);
       if (!by_category) continue;
       auto of_spec = categories(spec);
-      if (std::find(of_spec.begin(), of_spec.end(), category) != of_spec.end()) names.push_back(name);
+      if (std::find(of_spec.begin(), of_spec.end(), category) != of_spec.end())
+        names.push_back(name);
     }
   } else {
     return c.error(errors::kSyntax);
@@ -289,21 +302,75 @@ constexpr auto kGroup = CommandGroup::kServer;
 constexpr uint32_t kPlain = kLoading | kStale | kConnection;
 
 const CommandSpec kRows[] = {
-    {"COMMAND", -1, kPlain | kContainer, {}, kGroup, "2.8.13", "O(N) with N the number of commands",
-     "Describes every command.", "", command},
-    {"COMMAND|COUNT", 2, kPlain, {}, kGroup, "2.8.13", "O(1)", "Returns the number of commands.", "",
+    {"COMMAND",
+     -1,
+     kPlain | kContainer,
+     {},
+     kGroup,
+     "2.8.13",
+     "O(N) with N the number of commands",
+     "Describes every command.",
+     "",
+     command},
+    {"COMMAND|COUNT",
+     2,
+     kPlain,
+     {},
+     kGroup,
+     "2.8.13",
+     "O(1)",
+     "Returns the number of commands.",
+     "",
      command_count},
-    {"COMMAND|INFO", -2, kPlain, {}, kGroup, "2.8.13", "O(N) with N the commands asked for",
-     "Describes commands: arity, flags, keys.", "[command-name [command-name ...]]", command_info},
-    {"COMMAND|DOCS", -2, kPlain, {}, kGroup, "7.0.0", "O(N) with N the commands asked for",
-     "Returns the documentation of commands.", "[command-name [command-name ...]]", command_docs},
-    {"COMMAND|LIST", -2, kPlain, {}, kGroup, "7.0.0", "O(N) with N the number of commands",
+    {"COMMAND|INFO",
+     -2,
+     kPlain,
+     {},
+     kGroup,
+     "2.8.13",
+     "O(N) with N the commands asked for",
+     "Describes commands: arity, flags, keys.",
+     "[command-name [command-name ...]]",
+     command_info},
+    {"COMMAND|DOCS",
+     -2,
+     kPlain,
+     {},
+     kGroup,
+     "7.0.0",
+     "O(N) with N the commands asked for",
+     "Returns the documentation of commands.",
+     "[command-name [command-name ...]]",
+     command_docs},
+    {"COMMAND|LIST",
+     -2,
+     kPlain,
+     {},
+     kGroup,
+     "7.0.0",
+     "O(N) with N the number of commands",
      "Lists the names of commands.",
-     "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]", command_list},
-    {"COMMAND|GETKEYS", -3, kPlain, {}, kGroup, "2.8.13", "O(N) with N the arguments",
-     "Extracts the keys of a command line.", "command [arg ...]", command_getkeys},
-    {"COMMAND|GETKEYSANDFLAGS", -3, kPlain, {}, kGroup, "7.0.0", "O(N) with N the arguments",
-     "Extracts the keys of a command line and how they are used.", "command [arg ...]",
+     "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
+     command_list},
+    {"COMMAND|GETKEYS",
+     -3,
+     kPlain,
+     {},
+     kGroup,
+     "2.8.13",
+     "O(N) with N the arguments",
+     "Extracts the keys of a command line.",
+     "command [arg ...]",
+     command_getkeys},
+    {"COMMAND|GETKEYSANDFLAGS",
+     -3,
+     kPlain,
+     {},
+     kGroup,
+     "7.0.0",
+     "O(N) with N the arguments",
+     "Extracts the keys of a command line and how they are used.",
+     "command [arg ...]",
      command_getkeysandflags},
 };
 

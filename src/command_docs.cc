@@ -167,6 +167,8 @@ class SyntaxParser {
 
 }  // namespace
 
-std::vector<ArgumentDoc> parse_syntax(std::string_view syntax) { return SyntaxParser(syntax).all(); }
+std::vector<ArgumentDoc> parse_syntax(std::string_view syntax) {
+  return SyntaxParser(syntax).all();
+}
 
 }  // namespace dyno

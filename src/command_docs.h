@@ -6,8 +6,8 @@
 //   item     := word | "[" choice "]" | "<" choice ">" | "(" choice ")" | "[" item { item } "...]"
 //   choice   := sequence { "|" sequence }
 //
-// An upper-case word is typed as it is; before a lower-case one it is that argument's token. "[x ...]"
-// after x says that x repeats. "[..]" is optional, "<..>" and "(..)" group.
+// An upper-case word is typed as it is; before a lower-case one it is that argument's token. "[x
+// ...]" after x says that x repeats. "[..]" is optional, "<..>" and "(..)" group.
 #pragma once
 
 #include <string>
@@ -25,8 +25,8 @@ struct ArgumentDoc {
   std::vector<ArgumentDoc> arguments;  // Of a oneof or block.
 };
 
-// A malformed syntax is a programmer's error: it stops the process, at the first COMMAND DOCS and in
-// the test that reads every row.
+// A malformed syntax is a programmer's error: it stops the process, at the first COMMAND DOCS and
+// in the test that reads every row.
 [[nodiscard]] std::vector<ArgumentDoc> parse_syntax(std::string_view syntax);
 
 }  // namespace dyno

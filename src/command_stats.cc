@@ -19,7 +19,8 @@ double measure_ns_per_cycle() {
   uint64_t before = __rdtsc();
   std::this_thread::sleep_for(std::chrono::milliseconds(10));
   uint64_t after = __rdtsc();
-  auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - time_before).count();
+  auto ns =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - time_before).count();
   return static_cast<double>(ns) / static_cast<double>(after - before);
 #else
   return 1;
@@ -63,7 +64,8 @@ CommandStats::PerThread& CommandStats::own() {
   return *rows;
 }
 
-void CommandStats::done(const CommandSpec& spec, uint64_t cycles, bool failed, bool with_histogram) {
+void CommandStats::done(const CommandSpec& spec, uint64_t cycles, bool failed,
+                        bool with_histogram) {
   Row& row = own().rows[commands_.index_of(spec)];
   row.calls.add();
   row.cycles.add(static_cast<int64_t>(cycles));
@@ -118,7 +120,8 @@ void CommandStats::reset() {
 void CommandStats::reset_histogram(const CommandSpec& spec) {
   std::lock_guard lock(mutex_);
   for (const auto& thread : threads_) {
-    if (auto* histogram = thread->rows[commands_.index_of(spec)].histogram.load()) histogram->reset();
+    if (auto* histogram = thread->rows[commands_.index_of(spec)].histogram.load())
+      histogram->reset();
   }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What every command cost: calls, time, failures, and a histogram of latencies. Each thread counts for
-// itself; INFO and LATENCY HISTOGRAM sum.
+// What every command cost: calls, time, failures, and a histogram of latencies. Each thread counts
+// for itself; INFO and LATENCY HISTOGRAM sum.
 #pragma once
 
 #include <array>
@@ -18,7 +18,8 @@
 
 namespace dyno {
 
-// Latencies in powers of two with four steps each, from 2^0 to 2^40 ns: within an eighth of the truth.
+// Latencies in powers of two with four steps each, from 2^0 to 2^40 ns: within an eighth of the
+// truth.
 class LatencyHistogram {
  public:
   static constexpr int kSteps = 4;

@@ -15,7 +15,9 @@ void ping(Context& c) {
   c.args.size() == 2 ? c.reply.bulk(c.args[1]) : c.reply.simple("PONG");
 }
 
-void echo(Context& c) { c.reply.bulk(c.args[1]); }
+void echo(Context& c) {
+  c.reply.bulk(c.args[1]);
+}
 
 void quit(Context& c) {
   c.session.close_after_reply = true;
@@ -110,7 +112,8 @@ void hello(Context& c) {
   if (!client.authenticated) {
     return c.error(
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
-        "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP "
+        "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
+        "RESP "
         "protocol version at the same time");
   }
   if (options.name) {
@@ -159,21 +162,76 @@ constexpr auto kGroup = CommandGroup::kConnection;
 constexpr uint32_t kAnytime = kNoScript | kLoading | kStale | kFast | kConnection;
 
 const CommandSpec kRows[] = {
-    {"PING", -1, kFast | kConnection, {}, kGroup, "1.0.0", "O(1)",
-     "Answers PONG, or the message given.", "[message]", ping},
-    {"ECHO", 2, kLoading | kStale | kFast | kConnection, {}, kGroup, "1.0.0", "O(1)",
-     "Returns the message given.", "message", echo},
-    {"QUIT", -1, kAnytime | kNoAuth | kControlsMulti, {}, kGroup, "1.0.0", "O(1)",
-     "Closes the connection after the replies still owed.", "", quit},
-    {"SELECT", 2, kLoading | kStale | kFast | kConnection, {}, kGroup, "1.0.0", "O(1)",
-     "Changes the database of the connection.", "index", select},
-    {"AUTH", -2, kAnytime | kNoAuth, {}, kGroup, "1.0.0", "O(1)",
-     "Authenticates the connection.", "[username] password", auth},
-    {"HELLO", -1, kAnytime | kNoAuth, {}, kGroup, "6.0.0", "O(1)",
+    {"PING",
+     -1,
+     kFast | kConnection,
+     {},
+     kGroup,
+     "1.0.0",
+     "O(1)",
+     "Answers PONG, or the message given.",
+     "[message]",
+     ping},
+    {"ECHO",
+     2,
+     kLoading | kStale | kFast | kConnection,
+     {},
+     kGroup,
+     "1.0.0",
+     "O(1)",
+     "Returns the message given.",
+     "message",
+     echo},
+    {"QUIT",
+     -1,
+     kAnytime | kNoAuth | kControlsMulti,
+     {},
+     kGroup,
+     "1.0.0",
+     "O(1)",
+     "Closes the connection after the replies still owed.",
+     "",
+     quit},
+    {"SELECT",
+     2,
+     kLoading | kStale | kFast | kConnection,
+     {},
+     kGroup,
+     "1.0.0",
+     "O(1)",
+     "Changes the database of the connection.",
+     "index",
+     select},
+    {"AUTH",
+     -2,
+     kAnytime | kNoAuth,
+     {},
+     kGroup,
+     "1.0.0",
+     "O(1)",
+     "Authenticates the connection.",
+     "[username] password",
+     auth},
+    {"HELLO",
+     -1,
+     kAnytime | kNoAuth,
+     {},
+     kGroup,
+     "6.0.0",
+     "O(1)",
      "Greets the server, chooses the version of the protocol and may authenticate.",
-     "[protover [AUTH username password] [SETNAME clientname]]", hello},
-    {"RESET", 1, kAnytime | kNoAuth | kControlsMulti, {}, kGroup, "6.2.0", "O(1)",
-     "Puts the connection into the state of a fresh one.", "", reset},
+     "[protover [AUTH username password] [SETNAME clientname]]",
+     hello},
+    {"RESET",
+     1,
+     kAnytime | kNoAuth | kControlsMulti,
+     {},
+     kGroup,
+     "6.2.0",
+     "O(1)",
+     "Puts the connection into the state of a fresh one.",
+     "",
+     reset},
 };
 
 }  // namespace

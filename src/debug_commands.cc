@@ -20,7 +20,8 @@ bool allowed(Context& c) {
                client.facts.address.starts_with("[::1]");
   if (access == DebugAccess::kLocal && local) return true;
   c.error(
-      "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can "
+      "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you "
+      "can "
       "run it from a local connection, otherwise you need to set this option in the configuration "
       "file, and then restart the server.");
   return false;
@@ -87,15 +88,55 @@ constexpr auto kGroup = CommandGroup::kServer;
 constexpr uint32_t kPower = kAdmin | kNoScript | kLoading | kStale | kDangerous;
 
 const CommandSpec kRows[] = {
-    {"DEBUG", -2, kPower, {}, kGroup, "1.0.0", "Depends on the subcommand.",
-     "Commands for debugging, if the configuration allows them.", "", nullptr},
-    {"DEBUG|SLEEP", 3, kPower, {}, kGroup, "1.0.0", "O(1)",
-     "Makes the connection's thread sleep, for at most a minute.", "seconds", debug_sleep},
-    {"DEBUG|OBJECT", 3, kPower, {2, 2, 1}, kGroup, "1.0.0", "O(1)", "Tells how a value is kept.",
-     "key", debug_object},
-    {"DEBUG|PROTOCOL", 3, kPower, {}, kGroup, "6.0.0", "O(1)",
-     "Answers with a value of the named type.", "type", debug_protocol},
-    {"DEBUG|JMAP", 2, kPower, {}, kGroup, "7.0.0", "O(1)", "Does nothing, as in Redis.", "",
+    {"DEBUG",
+     -2,
+     kPower,
+     {},
+     kGroup,
+     "1.0.0",
+     "Depends on the subcommand.",
+     "Commands for debugging, if the configuration allows them.",
+     "",
+     nullptr},
+    {"DEBUG|SLEEP",
+     3,
+     kPower,
+     {},
+     kGroup,
+     "1.0.0",
+     "O(1)",
+     "Makes the connection's thread sleep, for at most a minute.",
+     "seconds",
+     debug_sleep},
+    {"DEBUG|OBJECT",
+     3,
+     kPower,
+     {2, 2, 1},
+     kGroup,
+     "1.0.0",
+     "O(1)",
+     "Tells how a value is kept.",
+     "key",
+     debug_object},
+    {"DEBUG|PROTOCOL",
+     3,
+     kPower,
+     {},
+     kGroup,
+     "6.0.0",
+     "O(1)",
+     "Answers with a value of the named type.",
+     "type",
+     debug_protocol},
+    {"DEBUG|JMAP",
+     2,
+     kPower,
+     {},
+     kGroup,
+     "7.0.0",
+     "O(1)",
+     "Does nothing, as in Redis.",
+     "",
      debug_jmap},
 };
 

@@ -22,12 +22,19 @@ int64_t clock_us(clockid_t id) {
 
 }  // namespace
 
-int64_t unix_time_ms() { return clock_us(CLOCK_REALTIME) / 1000; }
-int64_t unix_time_us() { return clock_us(CLOCK_REALTIME); }
-int64_t monotonic_us() { return clock_us(CLOCK_MONOTONIC); }
+int64_t unix_time_ms() {
+  return clock_us(CLOCK_REALTIME) / 1000;
+}
+int64_t unix_time_us() {
+  return clock_us(CLOCK_REALTIME);
+}
+int64_t monotonic_us() {
+  return clock_us(CLOCK_MONOTONIC);
+}
 
 EventLoop::EventLoop()
-    : epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)), wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    : epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)),
+      wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   DYNO_CHECK(epoll_fd_ >= 0 && wake_fd_ >= 0);
   add(wake_fd_, EPOLLIN, nullptr);
 }
@@ -51,7 +58,9 @@ void EventLoop::modify(int fd, uint32_t events, void* data) {
   DYNO_CHECK(::epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, fd, &event) == 0);
 }
 
-void EventLoop::remove(int fd) { ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr); }
+void EventLoop::remove(int fd) {
+  ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+}
 
 void EventLoop::post(std::function<void()> task) {
   {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The loop of a network thread: which client sockets are ready, what other threads ask, what time it
-// is. Clients' sockets are level-triggered and handed out as one batch per wake-up, so that all
+// The loop of a network thread: which client sockets are ready, what other threads ask, what time
+// it is. Clients' sockets are level-triggered and handed out as one batch per wake-up, so that all
 // ready clients can be read, then executed together, then answered.
 //
 // Why not Asio here: its edge-triggered reactor costs one more system call per request and has no

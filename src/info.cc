@@ -58,7 +58,8 @@ class Section {
 template <class Read>
 int64_t over_threads(Server& server, Read&& read) {
   int64_t sum = 0;
-  for (const auto& thread : server.threads()) sum += read(thread->stats()).load(std::memory_order_relaxed);
+  for (const auto& thread : server.threads())
+    sum += read(thread->stats()).load(std::memory_order_relaxed);
   return sum;
 }
 
@@ -107,15 +108,19 @@ void add_clients(Server& server, std::string* text) {
     output_max = std::max(output_max, facts.output_bytes.load());
   });
   Section s(text, "Clients");
-  s.add("connected_clients", over_threads(server, [](auto& t) -> auto& { return t.clients; }));
+  s.add("connected_clients", over_threads(
+                                 server, [](auto& t) -> auto& { return t.clients; }));
   s.add("cluster_connections", int64_t{0});
   s.add("maxclients", server.config().client.maxclients.load());
   s.add("client_recent_max_input_buffer", input_max);
   s.add("client_recent_max_output_buffer", output_max);
-  s.add("blocked_clients", over_threads(server, [](auto& t) -> auto& { return t.blocked_clients; }));
+  s.add("blocked_clients", over_threads(
+                               server, [](auto& t) -> auto& { return t.blocked_clients; }));
   s.add("tracking_clients", int64_t{0});
   s.add("pubsub_clients", int64_t{0});
-  s.add("clients_in_timeout_table", over_threads(server, [](auto& t) -> auto& { return t.blocked_clients; }));
+  s.add("clients_in_timeout_table",
+        over_threads(
+            server, [](auto& t) -> auto& { return t.blocked_clients; }));
 }
 
 void add_memory(Server& server, std::string* text) {
@@ -123,8 +128,11 @@ void add_memory(Server& server, std::string* text) {
   auto& peak = server.stats().used_memory_peak;
   int64_t used = memory.allocated;
   if (used > peak.load()) peak.store(used);
-  int64_t clients = over_threads(server, [](auto& t) -> auto& { return t.client_memory_bytes; });
-  auto ratio = [](int64_t a, int64_t b) { return b == 0 ? 1.0 : static_cast<double>(a) / static_cast<double>(b); };
+  int64_t clients = over_threads(
+      server, [](auto& t) -> auto& { return t.client_memory_bytes; });
+  auto ratio = [](int64_t a, int64_t b) {
+    return b == 0 ? 1.0 : static_cast<double>(a) / static_cast<double>(b);
+  };
   struct sysinfo machine;
   ::sysinfo(&machine);
   Section s(text, "Memory");
@@ -195,8 +203,10 @@ void add_stats(Server& server, std::string* text) {
   s.add("total_connections_received", st.connections_received.load());
   s.add("total_commands_processed", sum_stats([](ThreadStats& t) { return t.commands.get(); }));
   s.add("instantaneous_ops_per_sec", rates.commands_per_s);
-  s.add("total_net_input_bytes", over_threads(server, [](auto& t) -> auto& { return t.input_bytes; }));
-  s.add("total_net_output_bytes", over_threads(server, [](auto& t) -> auto& { return t.output_bytes; }));
+  s.add("total_net_input_bytes", over_threads(
+                                     server, [](auto& t) -> auto& { return t.input_bytes; }));
+  s.add("total_net_output_bytes", over_threads(
+                                      server, [](auto& t) -> auto& { return t.output_bytes; }));
   s.add("total_net_repl_input_bytes", int64_t{0});
   s.add("total_net_repl_output_bytes", int64_t{0});
   s.add_number("instantaneous_input_kbps", "%.2f", rates.input_kib_per_s);
@@ -241,7 +251,9 @@ void add_replication(Server& server, std::string* text) {
 
 void add_cpu(std::string* text) {
   Section s(text, "CPU");
-  auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   rusage own;
   rusage children;
   ::getrusage(RUSAGE_SELF, &own);
@@ -259,7 +271,8 @@ void add_commandstats(Server& server, std::string* text) {
     if (sum.calls == 0 && sum.rejected == 0) continue;
     char line[160];
     double us = static_cast<double>(sum.ns) / 1000;
-    std::snprintf(line, sizeof(line), "calls=%lld,usec=%.0f,usec_per_call=%.2f,rejected_calls=%lld,failed_calls=%lld",
+    std::snprintf(line, sizeof(line),
+                  "calls=%lld,usec=%.0f,usec_per_call=%.2f,rejected_calls=%lld,failed_calls=%lld",
                   static_cast<long long>(sum.calls), us,
                   sum.calls == 0 ? 0 : us / static_cast<double>(sum.calls),
                   static_cast<long long>(sum.rejected), static_cast<long long>(sum.failed));
@@ -306,9 +319,9 @@ void add_keyspace(Server& server, std::string* text) {
   for (int db = 0; db < kDatabaseCount; ++db) {
     int64_t keys = server.keyspace().key_count(db);
     if (keys == 0) continue;
-    s.add("db" + std::to_string(db), "keys=" + std::to_string(keys) + ",expires=" +
-                                         std::to_string(server.keyspace().deadline_count(db)) +
-                                         ",avg_ttl=0");
+    s.add("db" + std::to_string(db),
+          "keys=" + std::to_string(keys) +
+              ",expires=" + std::to_string(server.keyspace().deadline_count(db)) + ",avg_ttl=0");
   }
 }
 
@@ -352,11 +365,21 @@ std::string info_text(Server& server, Args names) {
   return text;
 }
 
-void info(Context& c) { c.reply.verbatim(info_text(client_of(c).server, c.args.subspan(1))); }
+void info(Context& c) {
+  c.reply.verbatim(info_text(client_of(c).server, c.args.subspan(1)));
+}
 
 const CommandSpec kRows[] = {
-    {"INFO", -1, kLoading | kStale | kDangerous, {}, CommandGroup::kServer, "1.0.0", "O(1)",
-     "Returns the state of the server as text.", "[section [section ...]]", info},
+    {"INFO",
+     -1,
+     kLoading | kStale | kDangerous,
+     {},
+     CommandGroup::kServer,
+     "1.0.0",
+     "O(1)",
+     "Returns the state of the server as text.",
+     "[section [section ...]]",
+     info},
 };
 
 }  // namespace

@@ -80,9 +80,11 @@ void latency_reset(Context& c) {
 void latency_graph(Context& c) {
   constexpr int64_t kRows = 4;
   auto events = client_of(c).server.latency_events().all();
-  auto event = std::find_if(events.begin(), events.end(), [&](const auto& e) { return e.name == c.args[2]; });
+  auto event = std::find_if(events.begin(), events.end(),
+                            [&](const auto& e) { return e.name == c.args[2]; });
   if (event == events.end()) {
-    return c.error("ERR No samples available for event '" + std::string(c.args[2].substr(0, 128)) + "'");
+    return c.error("ERR No samples available for event '" + std::string(c.args[2].substr(0, 128)) +
+                   "'");
   }
   int64_t low = event->max_ms;
   int64_t high = 0;
@@ -90,8 +92,9 @@ void latency_graph(Context& c) {
     low = std::min(low, sample.ms);
     high = std::max(high, sample.ms);
   }
-  std::string text = event->name + " - high " + std::to_string(high) + " ms, low " + std::to_string(low) +
-                     " ms (all time high " + std::to_string(event->max_ms) + " ms)\n";
+  std::string text = event->name + " - high " + std::to_string(high) + " ms, low " +
+                     std::to_string(low) + " ms (all time high " + std::to_string(event->max_ms) +
+                     " ms)\n";
   for (int64_t row = kRows; row >= 1; --row) {
     for (const auto& sample : event->samples) {
       int64_t height = high == 0 ? 0 : (sample.ms * kRows + high - 1) / high;
@@ -108,7 +111,8 @@ void latency_doctor(Context& c) {
   std::string text;
   if (server.limits().latency_threshold_ms <= 0) {
     text =
-        "Latency is not monitored. CONFIG SET latency-monitor-threshold <milliseconds> turns it on; "
+        "Latency is not monitored. CONFIG SET latency-monitor-threshold <milliseconds> turns it "
+        "on; "
         "LATENCY HISTOGRAM works without.\n";
   } else if (events.empty()) {
     text = "No event passed the threshold of " +
@@ -116,7 +120,8 @@ void latency_doctor(Context& c) {
   }
   for (const auto& event : events) {
     text += event.name + ": " + std::to_string(event.samples.size()) + " spikes, worst " +
-            std::to_string(event.max_ms) + " ms. SLOWLOG GET names the commands; those that walk a "
+            std::to_string(event.max_ms) +
+            " ms. SLOWLOG GET names the commands; those that walk a "
             "whole collection or data set are best replaced by their SCAN forms.\n";
   }
   c.reply.verbatim(text);
@@ -180,32 +185,119 @@ constexpr auto kGroup = CommandGroup::kServer;
 constexpr uint32_t kPower = kAdmin | kLoading | kStale | kDangerous;
 
 const CommandSpec kSlowLogRows[] = {
-    {"SLOWLOG", -2, 0, {}, kGroup, "2.2.12", "Depends on the subcommand.",
-     "Commands about the slow log.", "", nullptr},
-    {"SLOWLOG|GET", -2, kPower, {}, kGroup, "2.2.12", "O(N) with N the entries returned",
-     "Returns the newest slow commands.", "[count]", slowlog_get},
-    {"SLOWLOG|LEN", 2, kPower, {}, kGroup, "2.2.12", "O(1)", "Counts the entries of the slow log.", "",
+    {"SLOWLOG",
+     -2,
+     0,
+     {},
+     kGroup,
+     "2.2.12",
+     "Depends on the subcommand.",
+     "Commands about the slow log.",
+     "",
+     nullptr},
+    {"SLOWLOG|GET",
+     -2,
+     kPower,
+     {},
+     kGroup,
+     "2.2.12",
+     "O(N) with N the entries returned",
+     "Returns the newest slow commands.",
+     "[count]",
+     slowlog_get},
+    {"SLOWLOG|LEN",
+     2,
+     kPower,
+     {},
+     kGroup,
+     "2.2.12",
+     "O(1)",
+     "Counts the entries of the slow log.",
+     "",
      slowlog_len},
-    {"SLOWLOG|RESET", 2, kPower, {}, kGroup, "2.2.12", "O(N) with N the entries",
-     "Empties the slow log.", "", slowlog_reset},
+    {"SLOWLOG|RESET",
+     2,
+     kPower,
+     {},
+     kGroup,
+     "2.2.12",
+     "O(N) with N the entries",
+     "Empties the slow log.",
+     "",
+     slowlog_reset},
 };
 
 const CommandSpec kLatencyRows[] = {
-    {"LATENCY", -2, 0, {}, kGroup, "2.8.13", "Depends on the subcommand.",
-     "Commands about latency.", "", nullptr},
-    {"LATENCY|LATEST", 2, kPower | kNoScript, {}, kGroup, "2.8.13", "O(1)",
-     "Returns the latest sample of every event.", "", latency_latest},
-    {"LATENCY|HISTORY", 3, kPower | kNoScript, {}, kGroup, "2.8.13", "O(1)",
-     "Returns the samples of an event.", "event", latency_history},
-    {"LATENCY|RESET", -2, kPower | kNoScript, {}, kGroup, "2.8.13", "O(1)",
-     "Forgets the samples of events.", "[event [event ...]]", latency_reset},
-    {"LATENCY|GRAPH", 3, kPower | kNoScript, {}, kGroup, "2.8.13", "O(1)",
-     "Draws the samples of an event.", "event", latency_graph},
-    {"LATENCY|DOCTOR", 2, kPower | kNoScript, {}, kGroup, "2.8.13", "O(1)",
-     "Says what the samples mean.", "", latency_doctor},
-    {"LATENCY|HISTOGRAM", -2, kPower | kNoScript, {}, kGroup, "7.0.0",
-     "O(N) with N the commands that have run", "Returns the distribution of commands' latencies.",
-     "[command [command ...]]", latency_histogram},
+    {"LATENCY",
+     -2,
+     0,
+     {},
+     kGroup,
+     "2.8.13",
+     "Depends on the subcommand.",
+     "Commands about latency.",
+     "",
+     nullptr},
+    {"LATENCY|LATEST",
+     2,
+     kPower | kNoScript,
+     {},
+     kGroup,
+     "2.8.13",
+     "O(1)",
+     "Returns the latest sample of every event.",
+     "",
+     latency_latest},
+    {"LATENCY|HISTORY",
+     3,
+     kPower | kNoScript,
+     {},
+     kGroup,
+     "2.8.13",
+     "O(1)",
+     "Returns the samples of an event.",
+     "event",
+     latency_history},
+    {"LATENCY|RESET",
+     -2,
+     kPower | kNoScript,
+     {},
+     kGroup,
+     "2.8.13",
+     "O(1)",
+     "Forgets the samples of events.",
+     "[event [event ...]]",
+     latency_reset},
+    {"LATENCY|GRAPH",
+     3,
+     kPower | kNoScript,
+     {},
+     kGroup,
+     "2.8.13",
+     "O(1)",
+     "Draws the samples of an event.",
+     "event",
+     latency_graph},
+    {"LATENCY|DOCTOR",
+     2,
+     kPower | kNoScript,
+     {},
+     kGroup,
+     "2.8.13",
+     "O(1)",
+     "Says what the samples mean.",
+     "",
+     latency_doctor},
+    {"LATENCY|HISTOGRAM",
+     -2,
+     kPower | kNoScript,
+     {},
+     kGroup,
+     "7.0.0",
+     "O(N) with N the commands that have run",
+     "Returns the distribution of commands' latencies.",
+     "[command [command ...]]",
+     latency_histogram},
 };
 
 }  // namespace

@@ -116,7 +116,8 @@ std::optional<std::string> Listener::Loop::listen_tcp(const ListenAddress& addre
   boost::system::error_code error;
   asio::ip::tcp::resolver resolver(io);
   std::string host = address.host == "*" ? "0.0.0.0" : address.host;
-  auto found = resolver.resolve(host, std::to_string(address.port), asio::ip::tcp::resolver::passive, error);
+  auto found =
+      resolver.resolve(host, std::to_string(address.port), asio::ip::tcp::resolver::passive, error);
   if (error) return "cannot resolve " + address.host + ": " + error.message();
   asio::ip::tcp::endpoint endpoint = *found.begin();
   asio::ip::tcp::acceptor acceptor(io);
@@ -171,7 +172,8 @@ std::optional<std::string> Listener::listen(const std::string& addresses) {
   while (words >> word) {
     auto address = parse_listen_address(word);
     if (!address) return "not an address to listen on: " + word;
-    auto error = address->unix_path.empty() ? loop_->listen_tcp(*address) : loop_->listen_unix(*address);
+    auto error =
+        address->unix_path.empty() ? loop_->listen_tcp(*address) : loop_->listen_unix(*address);
     if (error) return error;
   }
   return std::nullopt;
@@ -187,8 +189,12 @@ void Listener::run() {
   loop_->io.run();
 }
 
-void Listener::stop() { loop_->io.stop(); }
+void Listener::stop() {
+  loop_->io.stop();
+}
 
-const std::string& Listener::bound() const { return loop_->bound; }
+const std::string& Listener::bound() const {
+  return loop_->bound;
+}
 
 }  // namespace dyno

@@ -22,7 +22,8 @@ std::string utc(int64_t unix_us) {
   ::gmtime_r(&seconds, &parts);
   char text[40];
   size_t size = std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
-  std::snprintf(text + size, sizeof(text) - size, ".%03dZ", static_cast<int>(unix_us / 1000 % 1000));
+  std::snprintf(text + size, sizeof(text) - size, ".%03dZ",
+                static_cast<int>(unix_us / 1000 % 1000));
   return text;
 }
 

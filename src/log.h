@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The log: one line per event on standard error, as text, logfmt or JSON. Values are escaped, so that
-// nothing a client sends can forge a line. Thread-safe.
+// The log: one line per event on standard error, as text, logfmt or JSON. Values are escaped, so
+// that nothing a client sends can forge a line. Thread-safe.
 #pragma once
 
 #include <initializer_list>
@@ -22,7 +22,8 @@ class Log {
  public:
   explicit Log(const Config::Log& config) : config_(config) {}
 
-  void write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {}) const;
+  void write(LogLevel level, std::string_view message,
+             std::initializer_list<LogField> fields = {}) const;
 
   // The line without its end, as `format` has it; for tests.
   [[nodiscard]] static std::string line(LogFormat format, LogLevel level, int64_t unix_us,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// MONITOR: clients that are shown every command as it runs. Thread-safe. A monitor that does not read
-// falls under its output limit like a replica.
+// MONITOR: clients that are shown every command as it runs. Thread-safe. A monitor that does not
+// read falls under its output limit like a replica.
 #pragma once
 
 #include <mutex>

@@ -25,7 +25,8 @@ constexpr int64_t kQuietMs = 2000;  // A client's buffers are given back after t
 
 // A browser that was tricked into posting to this port; nothing of what follows may run.
 bool is_http(std::string_view word) {
-  return word.size() >= 4 && (word[0] | 32) >= 'h' && (is_word(word, "POST") || is_word(word, "Host:"));
+  return word.size() >= 4 && (word[0] | 32) >= 'h' &&
+         (is_word(word, "POST") || is_word(word, "Host:"));
 }
 
 }  // namespace
@@ -55,7 +56,8 @@ void NetworkThread::join() {
   if (thread_.joinable()) thread_.join();
 }
 
-void NetworkThread::adopt(int fd, std::string address, std::string local_address, bool unix_socket) {
+void NetworkThread::adopt(int fd, std::string address, std::string local_address,
+                          bool unix_socket) {
   auto client = std::make_shared<std::unique_ptr<Client>>(std::make_unique<Client>(
       server_, *this, fd, std::move(address), std::move(local_address), unix_socket));
   loop_.post([this, client] {
@@ -190,8 +192,8 @@ void NetworkThread::serve(std::span<Client* const> clients) {
     client->scheduled = false;
     client->last_input_ms = now_ms_;
   }
-  // Round after round, until nobody has a complete request left; each round takes at most a batch from
-  // one client, so that a long pipeline does not make others wait for its end.
+  // Round after round, until nobody has a complete request left; each round takes at most a batch
+  // from one client, so that a long pipeline does not make others wait for its end.
   std::vector<Client*> left(clients.begin(), clients.end());
   while (!left.empty()) {
     std::vector<Client*> more;
@@ -234,8 +236,12 @@ void NetworkThread::parse(Client& client) {
     }
     Args args = client.parser.args();
     bool alone = client.parser.is_inline() || !client.authenticated;
-    batch_.push_back({&client, static_cast<uint32_t>(batch_args_.size()),
-                      static_cast<uint32_t>(args.size()), client.parser.size(), {}, false});
+    batch_.push_back({&client,
+                      static_cast<uint32_t>(batch_args_.size()),
+                      static_cast<uint32_t>(args.size()),
+                      client.parser.size(),
+                      {},
+                      false});
     batch_args_.insert(batch_args_.end(), args.begin(), args.end());
     client.parsed += client.parser.size();
     client.parser.next();
@@ -342,7 +348,8 @@ bool NetworkThread::over_limits(Client& client, int64_t now_ms) {
   bool over = hard != 0 && size > hard;
   if (soft != 0 && size > soft) {
     if (client.soft_limit_since_ms == 0) client.soft_limit_since_ms = now_ms;
-    over |= now_ms - client.soft_limit_since_ms > 1000 * limit.soft_seconds.load(std::memory_order_relaxed);
+    over |= now_ms - client.soft_limit_since_ms >
+            1000 * limit.soft_seconds.load(std::memory_order_relaxed);
   } else {
     client.soft_limit_since_ms = 0;
   }
@@ -358,9 +365,9 @@ void NetworkThread::flush(Client& client) {
   bool open = client.send();
   stats_.input_bytes.store(stats_.input_bytes.load(std::memory_order_relaxed) + in_before,
                            std::memory_order_relaxed);
-  stats_.output_bytes.store(stats_.output_bytes.load(std::memory_order_relaxed) + client.net_out -
-                                out_before,
-                            std::memory_order_relaxed);
+  stats_.output_bytes.store(
+      stats_.output_bytes.load(std::memory_order_relaxed) + client.net_out - out_before,
+      std::memory_order_relaxed);
   client.net_in = 0;
   if (!open) return close(client, CloseReason::kPeerClosed);
   bool wants = !client.out.empty();

@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "engine/error_counts.h"
 #include "engine/evictor.h"
 #include "engine/expirer.h"
-#include "engine/error_counts.h"
 #include "engine/memory.h"
 #include "engine/stats.h"
 #include "protocol/check.h"
@@ -43,12 +43,13 @@ std::string random_hex(size_t digits) {
 CommandTable all_commands() {
   CommandTable table;
   for (auto rows :
-       {kStringCommands, kBitmapCommands, kHashCommands, kHashExpiryCommands, kListCommands,
-        kSetCommands, kZSetCommands, kZSetRangeCommands, kZSetAlgebraCommands, kZSetPopCommands,
-        kHyperLogLogCommands, kGeoCommands,
-        kGenericCommands, kExpiryCommands, kScanCommands, kSortCommands, kDumpCommands,
-        kTransactionCommands, kLcsCommands, kConnectionCommands, kClientCommands, kServerCommands, kConfigCommands,
-        kInfoCommands, kCommandCommands, kSlowLogCommands, kLatencyCommands, kMemoryCommands,
+       {kStringCommands,      kBitmapCommands,      kHashCommands,        kHashExpiryCommands,
+        kListCommands,        kSetCommands,         kZSetCommands,        kZSetRangeCommands,
+        kZSetAlgebraCommands, kZSetPopCommands,     kHyperLogLogCommands, kGeoCommands,
+        kGenericCommands,     kExpiryCommands,      kScanCommands,        kSortCommands,
+        kDumpCommands,        kTransactionCommands, kLcsCommands,         kConnectionCommands,
+        kClientCommands,      kServerCommands,      kConfigCommands,      kInfoCommands,
+        kCommandCommands,     kSlowLogCommands,     kLatencyCommands,     kMemoryCommands,
         kDebugCommands}) {
     table.add(rows);
   }
@@ -90,7 +91,8 @@ int Server::thread_count() const {
 int Server::run() {
   listener_ = std::make_unique<Listener>(*this);
   int count = thread_count();
-  for (int i = 0; i < count; ++i) threads_.push_back(std::make_unique<NetworkThread>(*this, i, count));
+  for (int i = 0; i < count; ++i)
+    threads_.push_back(std::make_unique<NetworkThread>(*this, i, count));
   if (auto error = listener_->listen(config_.client.listen.get())) {
     log_.write(LogLevel::kWarning, *error);
     return 1;
@@ -108,7 +110,9 @@ int Server::run() {
   return 0;
 }
 
-void Server::shut_down() { listener_->stop(); }
+void Server::shut_down() {
+  listener_->stop();
+}
 
 bool Server::password_matches(std::string_view password) const {
   std::string wanted = config_.client.requirepass.get();
@@ -135,7 +139,8 @@ void Server::accept(int fd, std::string address, std::string local_address, bool
     refusal = "-ERR max number of clients reached\r\n";
   } else if (!from_loopback && config_.client.protected_mode.load() && !requires_password()) {
     refusal =
-        "-DENIED Dyno is running in protected mode because protected mode is enabled and no password "
+        "-DENIED Dyno is running in protected mode because protected mode is enabled and no "
+        "password "
         "is set. Connect from this machine, set client.requirepass, or turn off "
         "client.protected_mode.\r\n";
   }
@@ -162,7 +167,8 @@ void Server::unpause() {
 
 bool Server::pause_is_on() {
   int64_t end_ms = pause_end_ms_.load(std::memory_order_relaxed);
-  if (end_ms == 0) [[likely]] return false;
+  if (end_ms == 0) [[likely]]
+    return false;
   return unix_time_ms() < end_ms;
 }
 
@@ -173,8 +179,9 @@ bool Server::holds_back(const Client& client, Args args) {
   if (spec == nullptr) return false;
   if (spec->flags & kWrite) return !client.in_multi;
   if (spec->name != "EXEC") return false;
-  return std::any_of(client.queue.begin(), client.queue.end(),
-                     [](const QueuedCommand& queued) { return (queued.spec->flags & kWrite) != 0; });
+  return std::any_of(client.queue.begin(), client.queue.end(), [](const QueuedCommand& queued) {
+    return (queued.spec->flags & kWrite) != 0;
+  });
 }
 
 bool Server::expire(uint32_t begin_slot, uint32_t end_slot, int64_t now_ms, int64_t budget_us) {
@@ -233,15 +240,17 @@ std::string Server::policy_name() const {
 void Server::reset_stats() {
   command_stats_.reset();
   reset_error_counts();
-  for_each_stats([](ThreadStats& s, void*) {
-    s.commands.reset();
-    s.keyspace_hits.reset();
-    s.keyspace_misses.reset();
-    s.expired_keys.reset();
-    s.expired_fields.reset();
-    s.evicted_keys.reset();
-    s.errors.reset();
-  }, nullptr);
+  for_each_stats(
+      [](ThreadStats& s, void*) {
+        s.commands.reset();
+        s.keyspace_hits.reset();
+        s.keyspace_misses.reset();
+        s.expired_keys.reset();
+        s.expired_fields.reset();
+        s.evicted_keys.reset();
+        s.errors.reset();
+      },
+      nullptr);
   for (auto* counter :
        {&stats_.connections_received, &stats_.connections_rejected,
         &stats_.clients_over_output_limit, &stats_.clients_over_query_limit,
@@ -294,19 +303,22 @@ void Server::log_http(const Client& client) {
 }
 
 void Server::log_limit(const Client& client, std::string_view what, int64_t bytes_max) {
-  auto& counter = what == "query buffer" ? stats_.clients_over_query_limit : stats_.clients_over_output_limit;
+  auto& counter =
+      what == "query buffer" ? stats_.clients_over_query_limit : stats_.clients_over_output_limit;
   counter.fetch_add(1, std::memory_order_relaxed);
   log_.write(LogLevel::kWarning, "closing a client over its limit",
              {{"client", client.facts.address},
               {"limit", std::string(what)},
               {"bytes_max", std::to_string(bytes_max)},
-              {"change", what == "query buffer" ? "client.query_buffer_limit" : "client.output_buffer_limit"}});
+              {"change", what == "query buffer" ? "client.query_buffer_limit"
+                                                : "client.output_buffer_limit"}});
 }
 
 void Server::on_command(const Session& session, const CommandSpec&, Args args) {
   const auto& client = static_cast<const Client&>(session);
-  monitors_->show(session.db, client.facts.unix_socket ? "unix:" + client.facts.local_address
-                                                       : client.facts.address, args);
+  monitors_->show(
+      session.db,
+      client.facts.unix_socket ? "unix:" + client.facts.local_address : client.facts.address, args);
 }
 
 void Server::on_done(const Session& session, const CommandSpec& spec, Args args, uint64_t cycles,
@@ -327,6 +339,8 @@ void Server::on_done(const Session& session, const CommandSpec& spec, Args args,
   }
 }
 
-void Server::on_rejected(const CommandSpec& spec) { command_stats_.rejected(spec); }
+void Server::on_rejected(const CommandSpec& spec) {
+  command_stats_.rejected(spec);
+}
 
 }  // namespace dyno

@@ -63,8 +63,8 @@ class Server : public CommandObserver {
   Server(Config& config, ConfigTable& config_table, Limits& limits);
   ~Server() override;
 
-  // Binds, starts the threads and serves until a signal or SHUTDOWN. Returns the exit code; an error
-  // at start is logged.
+  // Binds, starts the threads and serves until a signal or SHUTDOWN. Returns the exit code; an
+  // error at start is logged.
   [[nodiscard]] int run();
   // Any thread: makes run() return. With `abort_ok` false it is a clean end.
   void shut_down();
@@ -88,7 +88,9 @@ class Server : public CommandObserver {
   // maxmemory-policy as the configuration names it.
   [[nodiscard]] std::string policy_name() const;
   [[nodiscard]] const Log& log() const { return log_; }
-  [[nodiscard]] const std::vector<std::unique_ptr<NetworkThread>>& threads() const { return threads_; }
+  [[nodiscard]] const std::vector<std::unique_ptr<NetworkThread>>& threads() const {
+    return threads_;
+  }
   [[nodiscard]] const std::string& run_id() const { return run_id_; }
   [[nodiscard]] int64_t started_ms() const { return started_ms_; }
   // The TCP port that clients reach; 0 without one.

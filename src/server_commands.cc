@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Commands about the process: time, role, its end, its memory; and those of Redis' other ways to keep
-// and copy data, which answer what is true here.
+// Commands about the process: time, role, its end, its memory; and those of Redis' other ways to
+// keep and copy data, which answer what is true here.
 #include <algorithm>
 
 #include "engine/value.h"
@@ -76,7 +76,9 @@ void waitaof(Context& c) {
   c.reply.integer(0);
 }
 
-void lastsave(Context& c) { c.reply.integer(client_of(c).server.started_ms() / 1000); }
+void lastsave(Context& c) {
+  c.reply.integer(client_of(c).server.started_ms() / 1000);
+}
 
 void no_persistence(Context& c) {
   c.error("ERR This node keeps its data in memory only: storage is off");
@@ -86,9 +88,13 @@ void no_replication(Context& c) {
   c.error("ERR REPLICAOF is not supported: a ring has no masters, see RING");
 }
 
-void no_cluster(Context& c) { c.error("ERR This instance has cluster support disabled"); }
+void no_cluster(Context& c) {
+  c.error("ERR This instance has cluster support disabled");
+}
 
-void module_list(Context& c) { c.reply.array(0); }
+void module_list(Context& c) {
+  c.reply.array(0);
+}
 
 void lolwut(Context& c) {
   c.reply.verbatim("Dyno ver. " DYNO_VERSION ", Redis ver. " + std::string(kRedisVersion) + "\n");
@@ -146,7 +152,9 @@ void memory_stats(Context& c) {
     c.reply.integer(row.value);
   }
   c.reply.bulk("fragmentation");
-  c.reply.number(memory.allocated == 0 ? 1 : static_cast<double>(memory.resident) / static_cast<double>(memory.allocated));
+  c.reply.number(memory.allocated == 0 ? 1
+                                       : static_cast<double>(memory.resident) /
+                                             static_cast<double>(memory.allocated));
 }
 
 void memory_doctor(Context& c) {
@@ -158,9 +166,10 @@ void memory_doctor(Context& c) {
   }
   double ratio = static_cast<double>(memory.resident) / static_cast<double>(memory.allocated);
   if (ratio < kFragmented) return c.reply.verbatim("Memory looks healthy.\n");
-  c.reply.verbatim("The process holds " + format_double(ratio) +
-                   " times the memory of its live objects. If much was deleted lately, MEMORY PURGE "
-                   "gives unused pages back to the system.\n");
+  c.reply.verbatim(
+      "The process holds " + format_double(ratio) +
+      " times the memory of its live objects. If much was deleted lately, MEMORY PURGE "
+      "gives unused pages back to the system.\n");
 }
 
 void memory_purge(Context& c) {
@@ -170,9 +179,8 @@ void memory_purge(Context& c) {
 
 void memory_malloc_stats(Context& c) {
   ProcessMemory memory = read_process_memory();
-  c.reply.verbatim("allocator: " + std::string(memory.allocator) +
-                   "\nallocated: " + std::to_string(memory.allocated) +
-                   "\nactive: " + std::to_string(memory.active) +
+  c.reply.verbatim("allocator: " + std::string(memory.allocator) + "\nallocated: " +
+                   std::to_string(memory.allocated) + "\nactive: " + std::to_string(memory.active) +
                    "\nspans: " + std::to_string(memory::span_bytes()) + "\n");
 }
 
@@ -181,51 +189,218 @@ constexpr uint32_t kPlain = kLoading | kStale;
 constexpr uint32_t kPower = kAdmin | kNoScript | kDangerous;
 
 const CommandSpec kRows[] = {
-    {"TIME", 1, kPlain | kFast, {}, kGroup, "2.6.0", "O(1)", "Returns the server's time.", "",
+    {"TIME",
+     1,
+     kPlain | kFast,
+     {},
+     kGroup,
+     "2.6.0",
+     "O(1)",
+     "Returns the server's time.",
+     "",
      time_command},
-    {"ROLE", 1, kPlain | kNoScript | kFast | kAdmin | kDangerous, {}, kGroup, "2.8.12", "O(1)",
-     "Returns the role: always master, since every node may be written to.", "", role},
-    {"SHUTDOWN", -1, kPower | kPlain | kNoMulti, {}, kGroup, "1.0.0", "O(1)", "Ends the process.",
-     "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", shutdown},
-    {"WAIT", 3, 0, {}, CommandGroup::kGeneric, "3.0.0", "O(1)",
-     "Waits until replicas have acknowledged the connection's writes.", "numreplicas timeout", wait},
-    {"WAITAOF", 4, kNoScript, {}, CommandGroup::kGeneric, "7.2.0", "O(1)",
+    {"ROLE",
+     1,
+     kPlain | kNoScript | kFast | kAdmin | kDangerous,
+     {},
+     kGroup,
+     "2.8.12",
+     "O(1)",
+     "Returns the role: always master, since every node may be written to.",
+     "",
+     role},
+    {"SHUTDOWN",
+     -1,
+     kPower | kPlain | kNoMulti,
+     {},
+     kGroup,
+     "1.0.0",
+     "O(1)",
+     "Ends the process.",
+     "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+     shutdown},
+    {"WAIT",
+     3,
+     0,
+     {},
+     CommandGroup::kGeneric,
+     "3.0.0",
+     "O(1)",
+     "Waits until replicas have acknowledged the connection's writes.",
+     "numreplicas timeout",
+     wait},
+    {"WAITAOF",
+     4,
+     kNoScript,
+     {},
+     CommandGroup::kGeneric,
+     "7.2.0",
+     "O(1)",
      "Waits until the connection's writes are on disk here and on replicas.",
-     "numlocal numreplicas timeout", waitaof},
-    {"LASTSAVE", 1, kPlain | kFast | kAdmin | kDangerous, {}, kGroup, "1.0.0", "O(1)",
-     "Returns when the data was last saved: with storage off, the start.", "", lastsave},
-    {"SAVE", 1, kPower | kNoMulti, {}, kGroup, "1.0.0", "O(1)", "Refused while storage is off.", "",
+     "numlocal numreplicas timeout",
+     waitaof},
+    {"LASTSAVE",
+     1,
+     kPlain | kFast | kAdmin | kDangerous,
+     {},
+     kGroup,
+     "1.0.0",
+     "O(1)",
+     "Returns when the data was last saved: with storage off, the start.",
+     "",
+     lastsave},
+    {"SAVE",
+     1,
+     kPower | kNoMulti,
+     {},
+     kGroup,
+     "1.0.0",
+     "O(1)",
+     "Refused while storage is off.",
+     "",
      no_persistence},
-    {"BGSAVE", -1, kPower, {}, kGroup, "1.0.0", "O(1)", "Refused while storage is off.",
-     "[SCHEDULE]", no_persistence},
-    {"BGREWRITEAOF", 1, kPower, {}, kGroup, "1.0.0", "O(1)", "Refused: there is no append-only file.",
-     "", no_persistence},
-    {"REPLICAOF", 3, kPower | kStale, {}, kGroup, "5.0.0", "O(1)",
-     "Refused: a ring has no masters.", "host port", no_replication},
-    {"SLAVEOF", 3, kPower | kStale, {}, kGroup, "1.0.0", "O(1)", "Refused: a ring has no masters.",
-     "host port", no_replication},
-    {"CLUSTER", -2, kPlain, {}, kGroup, "3.0.0", "O(1)",
-     "Refused: this node is no member of a Redis Cluster.", "subcommand", no_cluster},
-    {"MODULE", -2, 0, {}, kGroup, "4.0.0", "Depends on the subcommand.", "Commands about modules.", "",
+    {"BGSAVE",
+     -1,
+     kPower,
+     {},
+     kGroup,
+     "1.0.0",
+     "O(1)",
+     "Refused while storage is off.",
+     "[SCHEDULE]",
+     no_persistence},
+    {"BGREWRITEAOF",
+     1,
+     kPower,
+     {},
+     kGroup,
+     "1.0.0",
+     "O(1)",
+     "Refused: there is no append-only file.",
+     "",
+     no_persistence},
+    {"REPLICAOF",
+     3,
+     kPower | kStale,
+     {},
+     kGroup,
+     "5.0.0",
+     "O(1)",
+     "Refused: a ring has no masters.",
+     "host port",
+     no_replication},
+    {"SLAVEOF",
+     3,
+     kPower | kStale,
+     {},
+     kGroup,
+     "1.0.0",
+     "O(1)",
+     "Refused: a ring has no masters.",
+     "host port",
+     no_replication},
+    {"CLUSTER",
+     -2,
+     kPlain,
+     {},
+     kGroup,
+     "3.0.0",
+     "O(1)",
+     "Refused: this node is no member of a Redis Cluster.",
+     "subcommand",
+     no_cluster},
+    {"MODULE",
+     -2,
+     0,
+     {},
+     kGroup,
+     "4.0.0",
+     "Depends on the subcommand.",
+     "Commands about modules.",
+     "",
      nullptr},
-    {"MODULE|LIST", 2, kAdmin | kNoScript, {}, kGroup, "4.0.0", "O(1)",
-     "Lists the modules: there are none.", "", module_list},
-    {"LOLWUT", -1, kReadonly | kFast, {}, kGroup, "5.0.0", "O(1)", "Returns the version.",
-     "[VERSION version]", lolwut},
+    {"MODULE|LIST",
+     2,
+     kAdmin | kNoScript,
+     {},
+     kGroup,
+     "4.0.0",
+     "O(1)",
+     "Lists the modules: there are none.",
+     "",
+     module_list},
+    {"LOLWUT",
+     -1,
+     kReadonly | kFast,
+     {},
+     kGroup,
+     "5.0.0",
+     "O(1)",
+     "Returns the version.",
+     "[VERSION version]",
+     lolwut},
 };
 
 const CommandSpec kMemoryRows[] = {
-    {"MEMORY", -2, 0, {}, kGroup, "4.0.0", "Depends on the subcommand.", "Commands about memory.", "",
+    {"MEMORY",
+     -2,
+     0,
+     {},
+     kGroup,
+     "4.0.0",
+     "Depends on the subcommand.",
+     "Commands about memory.",
+     "",
      nullptr},
-    {"MEMORY|USAGE", -3, kReadonly, {2, 2, 1}, kGroup, "4.0.0", "O(N) with N the samples",
-     "Estimates the bytes that a key and its value take.", "key [SAMPLES count]", memory_usage},
-    {"MEMORY|STATS", 2, 0, {}, kGroup, "4.0.0", "O(1)", "Returns how memory is used.", "",
+    {"MEMORY|USAGE",
+     -3,
+     kReadonly,
+     {2, 2, 1},
+     kGroup,
+     "4.0.0",
+     "O(N) with N the samples",
+     "Estimates the bytes that a key and its value take.",
+     "key [SAMPLES count]",
+     memory_usage},
+    {"MEMORY|STATS",
+     2,
+     0,
+     {},
+     kGroup,
+     "4.0.0",
+     "O(1)",
+     "Returns how memory is used.",
+     "",
      memory_stats},
-    {"MEMORY|DOCTOR", 2, 0, {}, kGroup, "4.0.0", "O(1)", "Says whether memory looks healthy.", "",
+    {"MEMORY|DOCTOR",
+     2,
+     0,
+     {},
+     kGroup,
+     "4.0.0",
+     "O(1)",
+     "Says whether memory looks healthy.",
+     "",
      memory_doctor},
-    {"MEMORY|PURGE", 2, 0, {}, kGroup, "4.0.0", "O(1)", "Gives unused pages back to the system.", "",
+    {"MEMORY|PURGE",
+     2,
+     0,
+     {},
+     kGroup,
+     "4.0.0",
+     "O(1)",
+     "Gives unused pages back to the system.",
+     "",
      memory_purge},
-    {"MEMORY|MALLOC-STATS", 2, 0, {}, kGroup, "4.0.0", "O(1)", "Returns the allocator's figures.", "",
+    {"MEMORY|MALLOC-STATS",
+     2,
+     0,
+     {},
+     kGroup,
+     "4.0.0",
+     "O(1)",
+     "Returns the allocator's figures.",
+     "",
      memory_malloc_stats},
 };
 

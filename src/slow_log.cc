@@ -29,8 +29,8 @@ std::vector<std::string> shortened(Args args) {
 
 void SlowLog::add(int64_t duration_us, Args args, std::string address, std::string name,
                   int64_t kept) {
-  Item item{0, unix_time_ms() / 1000, duration_us, shortened(args), std::move(address),
-            std::move(name)};
+  Item item{
+      0, unix_time_ms() / 1000, duration_us, shortened(args), std::move(address), std::move(name)};
   std::lock_guard lock(mutex_);
   item.id = next_id_++;
   items_.push_front(std::move(item));
@@ -39,7 +39,8 @@ void SlowLog::add(int64_t duration_us, Args args, std::string address, std::stri
 
 std::vector<SlowLog::Item> SlowLog::newest(int64_t count) const {
   std::lock_guard lock(mutex_);
-  size_t wanted = count < 0 ? items_.size() : std::min<size_t>(static_cast<size_t>(count), items_.size());
+  size_t wanted =
+      count < 0 ? items_.size() : std::min<size_t>(static_cast<size_t>(count), items_.size());
   return {items_.begin(), items_.begin() + static_cast<long>(wanted)};
 }
 

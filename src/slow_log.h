@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SLOWLOG: the last commands that took long, with shortened arguments. Thread-safe; the common case,
-// a command that was fast, never takes the lock.
+// SLOWLOG: the last commands that took long, with shortened arguments. Thread-safe; the common
+// case, a command that was fast, never takes the lock.
 #pragma once
 
 #include <cstdint>

@@ -45,7 +45,7 @@ BANNED_CALLS = {
     r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok)\(": "a bounded text",
     r"\b(atoi|atol|atoll|atof)\(": "protocol/number.h, which refuses what is not a number",
     r"(?<![\w.:>])(rand|srand)\(": "a seeded generator",
-    r"\busing namespace\b": "the names themselves",
+    r"\busing namespace\b(?! std::\w*literals)": "the names themselves",
     r"\bstd::regex\b": "a parser",
 }
 BANNED_NAME = re.compile(r"(?i)^(manager|helpers?|utils?)$")
