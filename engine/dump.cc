@@ -184,38 +184,21 @@ void restore(Context& c) {
   c.reply.ok();
 }
 
+// clang-format off
 const CommandSpec kRows[] = {
-    {"DUMP",
-     2,
-     kReadonly,
-     {1, 1, 1},
-     CommandGroup::kGeneric,
-     "2.6.0",
+    {"DUMP", 2, kReadonly, {1, 1, 1}, CommandGroup::kGeneric, "2.6.0",
      "O(N) with N the number of elements",
-     "Answers the value of a key as bytes for RESTORE, or null when there is none.",
-     "key",
-     dump},
-    {"RESTORE",
-     -4,
-     kWrite | kDenyOom | kDangerous,
-     {1, 1, 1},
-     CommandGroup::kGeneric,
-     "2.6.0",
+     "Answers the value of a key as bytes for RESTORE, or null when there is none.", "key", dump},
+    {"RESTORE", -4, kWrite | kDenyOom | kDangerous, {1, 1, 1}, CommandGroup::kGeneric, "2.6.0",
      "O(N) with N the number of elements, and O(log(N)) for each member of a sorted set",
      "Makes a key of the bytes that DUMP answered.",
-     "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
-     restore},
-    {"RESTORE-ASKING",
-     -4,
-     kWrite | kDenyOom | kDangerous,
-     {1, 1, 1},
-     CommandGroup::kServer,
-     "3.0.0",
-     "O(N) with N the number of elements, and O(log(N)) for each member of a sorted set",
+     "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]", restore},
+    {"RESTORE-ASKING", -4, kWrite | kDenyOom | kDangerous, {1, 1, 1}, CommandGroup::kServer,
+     "3.0.0", "O(N) with N the number of elements, and O(log(N)) for each member of a sorted set",
      "What RESTORE does, as MIGRATE of a Redis Cluster asks for it.",
-     "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
-     restore},
+     "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]", restore},
 };
+// clang-format on
 
 }  // namespace
 

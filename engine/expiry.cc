@@ -123,6 +123,7 @@ void persist(Context& c) {
 constexpr KeyRange kFirstKey{1, 1, 1};
 constexpr auto kGroup = CommandGroup::kGeneric;
 
+// clang-format off
 const CommandSpec kRows[] = {
     {"EXPIRE", -3, kWrite | kFast, kFirstKey, kGroup, "1.0.0", "O(1)",
      "Sets how many seconds from now a key expires.", "key seconds [NX | XX | GT | LT]", expire},
@@ -148,6 +149,7 @@ const CommandSpec kRows[] = {
     {"PERSIST", 2, kWrite | kFast, kFirstKey, kGroup, "2.2.0", "O(1)",
      "Takes a key's deadline away.", "key", persist},
 };
+// clang-format on
 
 }  // namespace
 

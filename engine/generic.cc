@@ -254,6 +254,7 @@ constexpr KeyRange kAllKeys{1, -1, 1};
 constexpr KeyRange kSecondArgument{2, 2, 1};
 constexpr auto kGroup = CommandGroup::kGeneric;
 
+// clang-format off
 const CommandSpec kRows[] = {
     {"DEL", -2, kWrite, kAllKeys, kGroup, "1.0.0", "O(N) with N the number of keys",
      "Deletes keys; large values are freed afterwards, without keeping anybody waiting.",
@@ -276,16 +277,8 @@ const CommandSpec kRows[] = {
      "source destination [DB destination-db] [REPLACE]", copy},
     {"MOVE", 3, kWrite | kFast, kFirstKey, kGroup, "1.0.0", "O(1)",
      "Moves a key to another database, only if that has no such key.", "key db", move},
-    {"OBJECT",
-     -2,
-     0,
-     {},
-     kGroup,
-     "2.2.3",
-     "Depends on the subcommand",
-     "Looks at how a key is stored.",
-     "",
-     nullptr},
+    {"OBJECT", -2, 0, {}, kGroup, "2.2.3", "Depends on the subcommand",
+     "Looks at how a key is stored.", "", nullptr},
     {"OBJECT|ENCODING", 3, kReadonly, kSecondArgument, kGroup, "2.2.3", "O(1)",
      "Returns how the value of a key is stored.", "key", object_encoding},
     {"OBJECT|FREQ", 3, kReadonly, kSecondArgument, kGroup, "4.0.0", "O(1)",
@@ -294,17 +287,10 @@ const CommandSpec kRows[] = {
      "Returns the seconds since a key was last used.", "key", object_idletime},
     {"OBJECT|REFCOUNT", 3, kReadonly, kSecondArgument, kGroup, "2.2.3", "O(1)",
      "Returns the number of references to a key's value.", "key", object_refcount},
-    {"OBJECT|HELP",
-     2,
-     kLoading | kStale,
-     {},
-     kGroup,
-     "6.2.0",
-     "O(1)",
-     "Describes the subcommands of OBJECT.",
-     "",
-     object_help},
+    {"OBJECT|HELP", 2, kLoading | kStale, {}, kGroup, "6.2.0", "O(1)",
+     "Describes the subcommands of OBJECT.", "", object_help},
 };
+// clang-format on
 
 }  // namespace
 

@@ -519,6 +519,7 @@ constexpr std::string_view kStoreSyntax =
     "KM | FT | MI) | BYBOX width height (M | KM | FT | MI)) [ASC | DESC] [COUNT count [ANY]] "
     "[STOREDIST]";
 
+// clang-format off
 const CommandSpec kRows[] = {
     {"GEOADD", -5, kWrite | kDenyOom, kFirstKey, kGroup, "3.2.0",
      "O(log N) for each place, with N those in the set",
@@ -545,6 +546,7 @@ const CommandSpec kRows[] = {
     {"GEOSEARCHSTORE", -8, kWrite | kDenyOom, kTwoKeys, kGroup, "6.2.0", kSearchTime,
      "Stores the places within a circle or a box.", kStoreSyntax, geosearchstore},
 };
+// clang-format on
 
 }  // namespace
 

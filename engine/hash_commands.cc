@@ -354,6 +354,7 @@ void hscan(Context& context) {
 
 constexpr KeyRange kOneKey{1, 1, 1};
 
+// clang-format off
 const CommandSpec kRows[] = {
     {"HSET", -4, kWrite | kDenyOom | kFast, kOneKey, CommandGroup::kHash, "2.0.0",
      "O(N), N fields given", "Sets fields of a hash, making the hash if there is none.",
@@ -394,6 +395,7 @@ const CommandSpec kRows[] = {
      "Walks the fields of a hash in steps.", "key cursor [MATCH pattern] [COUNT count] [NOVALUES]",
      hscan},
 };
+// clang-format on
 
 }  // namespace
 

@@ -223,6 +223,7 @@ constexpr std::string_view kUnixMillisecondsSyntax =
     "key unix-time-milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]";
 constexpr std::string_view kFieldsSyntax = "key FIELDS numfields field [field ...]";
 
+// clang-format off
 const CommandSpec kRows[] = {
     {"HEXPIRE", -6, kWrite | kDenyOom | kFast, kOneKey, CommandGroup::kHash, "7.4.0", kPerField,
      "Lets fields expire after some seconds.", kSecondsSyntax, hexpire},
@@ -244,6 +245,7 @@ const CommandSpec kRows[] = {
     {"HPERSIST", -5, kWrite | kFast, kOneKey, CommandGroup::kHash, "7.4.0", kPerField,
      "Takes the deadlines of fields away.", kFieldsSyntax, hpersist},
 };
+// clang-format on
 
 }  // namespace
 

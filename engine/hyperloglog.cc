@@ -243,6 +243,7 @@ constexpr KeyRange kFirstKey{1, 1, 1};
 constexpr KeyRange kAllKeys{1, -1, 1};
 constexpr auto kGroup = CommandGroup::kHyperLogLog;
 
+// clang-format off
 const CommandSpec kRows[] = {
     {"PFADD", -2, kWrite | kDenyOom | kFast, kFirstKey, kGroup, "2.8.9", "O(1) for each element",
      "Adds elements to a HyperLogLog, creating it if needed.", "key [element [element ...]]",
@@ -254,27 +255,12 @@ const CommandSpec kRows[] = {
     {"PFMERGE", -2, kWrite | kDenyOom, kAllKeys, kGroup, "2.8.9",
      "O(N) with N the number of HyperLogLogs", "Merges HyperLogLogs into the first of them.",
      "destkey [sourcekey [sourcekey ...]]", pfmerge},
-    {"PFDEBUG",
-     -3,
-     kWrite | kDenyOom | kAdmin,
-     {2, 2, 1},
-     kGroup,
-     "2.8.9",
-     "O(N)",
-     "Shows the inside of a HyperLogLog, for testing.",
-     "subcommand key",
-     pfdebug},
-    {"PFSELFTEST",
-     1,
-     kAdmin,
-     {},
-     kGroup,
-     "2.8.9",
-     "O(N)",
-     "Tests the counting of HyperLogLogs.",
-     "",
-     pfselftest},
+    {"PFDEBUG", -3, kWrite | kDenyOom | kAdmin, {2, 2, 1}, kGroup, "2.8.9", "O(N)",
+     "Shows the inside of a HyperLogLog, for testing.", "subcommand key", pfdebug},
+    {"PFSELFTEST", 1, kAdmin, {}, kGroup, "2.8.9", "O(N)", "Tests the counting of HyperLogLogs.",
+     "", pfselftest},
 };
+// clang-format on
 
 }  // namespace
 

@@ -162,18 +162,14 @@ void lcs(Context& c) {
   c.reply.bulk(result);
 }
 
+// clang-format off
 const CommandSpec kRows[] = {
-    {"LCS",
-     -3,
-     kReadonly,
-     {1, 2, 1},
-     CommandGroup::kString,
-     "7.0.0",
+    {"LCS", -3, kReadonly, {1, 2, 1}, CommandGroup::kString, "7.0.0",
      "O(N*M) with N and M the lengths of the strings",
      "Finds the longest common subsequence of two strings.",
-     "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]",
-     lcs},
+     "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]", lcs},
 };
+// clang-format on
 
 }  // namespace
 

@@ -328,6 +328,7 @@ constexpr std::string_view kPerElement = "O(1) for every element";
 constexpr std::string_view kPerKeyAndElement =
     "O(N+M) with N the number of keys and M the number of elements that are taken";
 
+// clang-format off
 const CommandSpec kRows[] = {
     {"LPUSH", -3, kWrite | kDenyOom | kFast, kOneKey, kGroup, "1.0.0", kPerElement,
      "Puts elements before the first one of a list, making the list if need be.",
@@ -353,17 +354,9 @@ const CommandSpec kRows[] = {
     {"RPOP", -2, kWrite | kFast, kOneKey, kGroup, "1.0.0",
      "O(N) with N the number of elements that are taken", "Takes elements from the tail of a list.",
      "key [count]", rpop},
-    {"LMPOP",
-     -4,
-     kWrite | kMovableKeys,
-     {},
-     kGroup,
-     "7.0.0",
-     kPerKeyAndElement,
+    {"LMPOP", -4, kWrite | kMovableKeys, {}, kGroup, "7.0.0", kPerKeyAndElement,
      "Takes elements from the first of several lists that is not empty.",
-     "numkeys key [key ...] (LEFT | RIGHT) [COUNT count]",
-     lmpop,
-     keys_counted_at<1>},
+     "numkeys key [key ...] (LEFT | RIGHT) [COUNT count]", lmpop, keys_counted_at<1>},
     {"LMOVE", 5, kWrite | kDenyOom, kTwoKeys, kGroup, "6.2.0", "O(1)",
      "Takes an element from one list, puts it into another and answers it.",
      "source destination (LEFT | RIGHT) (LEFT | RIGHT)", lmove},
@@ -401,18 +394,11 @@ const CommandSpec kRows[] = {
     {"BRPOPLPUSH", 4, kWrite | kDenyOom | kBlocking, kTwoKeys, kGroup, "2.2.0", "O(1)",
      "Moves the last element of one list before the first of another, or waits for it.",
      "source destination timeout", brpoplpush},
-    {"BLMPOP",
-     -5,
-     kWrite | kBlocking | kMovableKeys,
-     {},
-     kGroup,
-     "7.0.0",
-     kPerKeyAndElement,
+    {"BLMPOP", -5, kWrite | kBlocking | kMovableKeys, {}, kGroup, "7.0.0", kPerKeyAndElement,
      "Takes elements from the first of several lists that has some, or waits for them.",
-     "timeout numkeys key [key ...] (LEFT | RIGHT) [COUNT count]",
-     blmpop,
-     keys_counted_at<2>},
+     "timeout numkeys key [key ...] (LEFT | RIGHT) [COUNT count]", blmpop, keys_counted_at<2>},
 };
+// clang-format on
 
 }  // namespace
 

@@ -258,22 +258,15 @@ constexpr KeyRange kAllKeys{1, -1, 1};
 constexpr std::string_view kTotal = "O(N), N members of all sets together";
 constexpr std::string_view kSmallest = "O(N * M), N members of the smallest set, M sets";
 
+// clang-format off
 const CommandSpec kRows[] = {
     {"SADD", -3, kWrite | kDenyOom | kFast, kOneKey, CommandGroup::kSet, "1.0.0",
      "O(N), N members given", "Adds members to a set, making the set if there is none.",
      "key member [member ...]", sadd},
     {"SREM", -3, kWrite | kFast, kOneKey, CommandGroup::kSet, "1.0.0", "O(N), N members given",
      "Removes members, and the set with its last member.", "key member [member ...]", srem},
-    {"SMOVE",
-     4,
-     kWrite | kFast,
-     {1, 2, 1},
-     CommandGroup::kSet,
-     "1.0.0",
-     "O(1)",
-     "Moves a member from one set to another.",
-     "source destination member",
-     smove},
+    {"SMOVE", 4, kWrite | kFast, {1, 2, 1}, CommandGroup::kSet, "1.0.0", "O(1)",
+     "Moves a member from one set to another.", "source destination member", smove},
     {"SCARD", 2, kReadonly | kFast, kOneKey, CommandGroup::kSet, "1.0.0", "O(1)",
      "Counts the members of a set.", "key", scard},
     {"SISMEMBER", 3, kReadonly | kFast, kOneKey, CommandGroup::kSet, "1.0.0", "O(1)",
@@ -294,16 +287,8 @@ const CommandSpec kRows[] = {
      "Answers with the members that all sets have.", "key [key ...]", sinter},
     {"SINTERSTORE", -3, kWrite | kDenyOom, kAllKeys, CommandGroup::kSet, "1.0.0", kSmallest,
      "Stores the members that all sets have.", "destination key [key ...]", sinterstore},
-    {"SINTERCARD",
-     -3,
-     kReadonly | kMovableKeys,
-     {0, 0, 0},
-     CommandGroup::kSet,
-     "7.0.0",
-     kSmallest,
-     "Counts the members that all sets have.",
-     "numkeys key [key ...] [LIMIT limit]",
-     sintercard,
+    {"SINTERCARD", -3, kReadonly | kMovableKeys, {0, 0, 0}, CommandGroup::kSet, "7.0.0", kSmallest,
+     "Counts the members that all sets have.", "numkeys key [key ...] [LIMIT limit]", sintercard,
      keys_counted_at<1>},
     {"SUNION", -2, kReadonly, kAllKeys, CommandGroup::kSet, "1.0.0", kTotal,
      "Answers with the members that any set has.", "key [key ...]", sunion},
@@ -315,6 +300,7 @@ const CommandSpec kRows[] = {
      "Stores the members of the first set that no other has.", "destination key [key ...]",
      sdiffstore},
 };
+// clang-format on
 
 }  // namespace
 

@@ -347,36 +347,22 @@ bool has_pattern(Args args) {
 constexpr std::string_view kComplexity =
     "O(N+M*log(M)) with N the number of elements and M the number of those answered";
 
+// clang-format off
 const CommandSpec kRows[] = {
-    {"SORT",
-     -2,
-     kWrite | kDenyOom | kMovableKeys,
-     {1, 1, 1},
-     CommandGroup::kGeneric,
-     "1.0.0",
+    {"SORT", -2, kWrite | kDenyOom | kMovableKeys, {1, 1, 1}, CommandGroup::kGeneric, "1.0.0",
      kComplexity,
      "Answers or stores the elements of a list, set or sorted set in order. With a pattern it "
-     "holds "
-     "up every other command of the node while it runs.",
+     "holds up every other command of the node while it runs.",
      "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] "
-     "[STORE destination]",
-     sort,
-     find_sort_keys,
-     has_pattern},
-    {"SORT_RO",
-     -2,
-     kReadonly | kMovableKeys,
-     {1, 1, 1},
-     CommandGroup::kGeneric,
-     "7.0.0",
+     "[STORE destination]", sort, find_sort_keys, has_pattern},
+    {"SORT_RO", -2, kReadonly | kMovableKeys, {1, 1, 1}, CommandGroup::kGeneric, "7.0.0",
      kComplexity,
      "Answers the elements of a list, set or sorted set in order. With a pattern it holds up every "
      "other command of the node while it runs.",
      "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
-     sort_ro,
-     find_sorted_key,
-     has_pattern},
+     sort_ro, find_sorted_key, has_pattern},
 };
+// clang-format on
 
 }  // namespace
 

@@ -333,14 +333,14 @@ constexpr KeyRange kAllKeys{1, -1, 1};
 constexpr KeyRange kPairs{1, -1, 2};
 constexpr auto kGroup = CommandGroup::kString;
 
+// clang-format off
 const CommandSpec kRows[] = {
     {"GET", 2, kReadonly | kFast, kFirstKey, kGroup, "1.0.0", "O(1)",
      "Returns the string value of a key.", "key", get},
     {"SET", -3, kWrite | kDenyOom, kFirstKey, kGroup, "1.0.0", "O(1)",
      "Sets the string value of a key, whatever it held; the deadline goes unless kept.",
-     "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | "
-     "PXAT unix-time-milliseconds | KEEPTTL]",
-     set},
+     "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT "
+     "unix-time-milliseconds | KEEPTTL]", set},
     {"SETNX", 3, kWrite | kDenyOom | kFast, kFirstKey, kGroup, "1.0.0", "O(1)",
      "Sets the string value of a key only if the key does not exist.", "key value", setnx},
     {"SETEX", 4, kWrite | kDenyOom, kFirstKey, kGroup, "2.0.0", "O(1)",
@@ -354,9 +354,8 @@ const CommandSpec kRows[] = {
      "Returns the string value of a key and deletes the key.", "key", getdel},
     {"GETEX", -2, kWrite | kFast, kFirstKey, kGroup, "6.2.0", "O(1)",
      "Returns the string value of a key and changes when it expires.",
-     "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | "
-     "PXAT unix-time-milliseconds | PERSIST]",
-     getex},
+     "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | "
+     "PERSIST]", getex},
     {"MGET", -2, kReadonly | kFast, kAllKeys, kGroup, "1.0.0", "O(N) with N the number of keys",
      "Returns the string values of keys, null for those that are missing or no strings.",
      "key [key ...]", mget},
@@ -389,6 +388,7 @@ const CommandSpec kRows[] = {
      "Adds to the floating point value of a key; a missing key counts as 0.", "key increment",
      incrbyfloat},
 };
+// clang-format on
 
 }  // namespace
 

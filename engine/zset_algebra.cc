@@ -331,67 +331,36 @@ constexpr std::string_view kDiffTime =
     "O(N K + M log M) with N the members of the first set, K the sets and M the members of the "
     "result";
 
+// clang-format off
 const CommandSpec kRows[] = {
-    {"ZUNION",
-     -3,
-     kReadonly | kMovableKeys,
-     {},
-     kGroup,
-     "6.2.0",
-     kUnionTime,
+    {"ZUNION", -3, kReadonly | kMovableKeys, {}, kGroup, "6.2.0", kUnionTime,
      "Returns the union of sorted sets.",
      "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE (SUM | MIN | MAX)] "
-     "[WITHSCORES]",
-     zunion,
-     keys_counted_at<1>},
-    {"ZINTER",
-     -3,
-     kReadonly | kMovableKeys,
-     {},
-     kGroup,
-     "6.2.0",
-     kInterTime,
+     "[WITHSCORES]", zunion, keys_counted_at<1>},
+    {"ZINTER", -3, kReadonly | kMovableKeys, {}, kGroup, "6.2.0", kInterTime,
      "Returns the intersection of sorted sets.",
      "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE (SUM | MIN | MAX)] "
-     "[WITHSCORES]",
-     zinter,
-     keys_counted_at<1>},
-    {"ZDIFF",
-     -3,
-     kReadonly | kMovableKeys,
-     {},
-     kGroup,
-     "6.2.0",
-     kDiffTime,
+     "[WITHSCORES]", zinter, keys_counted_at<1>},
+    {"ZDIFF", -3, kReadonly | kMovableKeys, {}, kGroup, "6.2.0", kDiffTime,
      "Returns the members of the first sorted set that are in none of the others.",
-     "numkeys key [key ...] [WITHSCORES]",
-     zdiff,
-     keys_counted_at<1>},
-    {"ZINTERCARD",
-     -3,
-     kReadonly | kMovableKeys,
-     {},
-     kGroup,
-     "7.0.0",
+     "numkeys key [key ...] [WITHSCORES]", zdiff, keys_counted_at<1>},
+    {"ZINTERCARD", -3, kReadonly | kMovableKeys, {}, kGroup, "7.0.0",
      "O(N K) with N the members of the smallest set and K the sets",
      "Returns the number of members that sorted sets have in common.",
-     "numkeys key [key ...] [LIMIT limit]",
-     zintercard,
-     keys_counted_at<1>},
+     "numkeys key [key ...] [LIMIT limit]", zintercard, keys_counted_at<1>},
     {"ZUNIONSTORE", -4, kWrite | kDenyOom | kMovableKeys, kDestination, kGroup, "2.0.0", kUnionTime,
      "Stores the union of sorted sets in a key.",
-     "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] "
-     "[AGGREGATE (SUM | MIN | MAX)]",
-     zunionstore, keys_counted_with_destination},
+     "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE (SUM | MIN | "
+     "MAX)]", zunionstore, keys_counted_with_destination},
     {"ZINTERSTORE", -4, kWrite | kDenyOom | kMovableKeys, kDestination, kGroup, "2.0.0", kInterTime,
      "Stores the intersection of sorted sets in a key.",
-     "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] "
-     "[AGGREGATE (SUM | MIN | MAX)]",
-     zinterstore, keys_counted_with_destination},
+     "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE (SUM | MIN | "
+     "MAX)]", zinterstore, keys_counted_with_destination},
     {"ZDIFFSTORE", -4, kWrite | kDenyOom | kMovableKeys, kDestination, kGroup, "6.2.0", kDiffTime,
      "Stores the members of the first sorted set that are in none of the others in a key.",
      "destination numkeys key [key ...]", zdiffstore, keys_counted_with_destination},
 };
+// clang-format on
 
 }  // namespace
 

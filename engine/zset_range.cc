@@ -312,6 +312,7 @@ constexpr std::string_view kRangeTime =
 constexpr std::string_view kRemoveTime =
     "O(log N + M) with N the size of the set and M the members removed";
 
+// clang-format off
 const CommandSpec kRows[] = {
     {"ZRANGE", -4, kReadonly, kFirstKey, kGroup, "1.2.0", kRangeTime,
      "Returns members of a sorted set within a range of ranks, scores or texts.",
@@ -351,6 +352,7 @@ const CommandSpec kRows[] = {
      "Removes the members of a sorted set of equal scores within a range of texts.", "key min max",
      zremrangebylex},
 };
+// clang-format on
 
 }  // namespace
 

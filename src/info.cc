@@ -369,18 +369,12 @@ void info(Context& c) {
   c.reply.verbatim(info_text(client_of(c).server, c.args.subspan(1)));
 }
 
+// clang-format off
 const CommandSpec kRows[] = {
-    {"INFO",
-     -1,
-     kLoading | kStale | kDangerous,
-     {},
-     CommandGroup::kServer,
-     "1.0.0",
-     "O(1)",
-     "Returns the state of the server as text.",
-     "[section [section ...]]",
-     info},
+    {"INFO", -1, kLoading | kStale | kDangerous, {}, CommandGroup::kServer, "1.0.0", "O(1)",
+     "Returns the state of the server as text.", "[section [section ...]]", info},
 };
+// clang-format on
 
 }  // namespace
 
