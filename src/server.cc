@@ -16,6 +16,7 @@
 #include "src/latency_events.h"
 #include "src/listener.h"
 #include "src/monitors.h"
+#include "src/process_memory.h"
 #include "src/slow_log.h"
 
 namespace dyno {
@@ -76,7 +77,7 @@ Server::Server(Config& config, ConfigTable& config_table, Limits& limits)
   executor_.set_make_room([](void* evictor) { return static_cast<Evictor*>(evictor)->make_room(); },
                           evictor_.get());
   evictor_->set_other_bytes(
-      [](void* server) { return static_cast<Server*>(server)->client_memory_bytes(); }, this);
+      [](void* server) { return static_cast<Server*>(server)->other_memory_bytes_.load(); }, this);
 }
 
 Server::~Server() = default;
@@ -201,7 +202,8 @@ void Server::tick(int64_t now_ms) {
     sample.input_bytes += thread->stats().input_bytes.load(std::memory_order_relaxed);
     sample.output_bytes += thread->stats().output_bytes.load(std::memory_order_relaxed);
   }
-  int64_t used = memory::used_bytes();
+  int64_t used = read_process_memory().allocated;
+  other_memory_bytes_.store(std::max<int64_t>(used - memory::used_bytes(), 0), std::memory_order_relaxed);
   if (used > stats_.used_memory_peak.load()) stats_.used_memory_peak.store(used);
   std::lock_guard lock(rates_mutex_);
   rate_samples_.push_back(sample);
