@@ -58,8 +58,9 @@ InfoFigures info_delta(const InfoFigures& before, const InfoFigures& after) {
       delta.emplace_back(name, value);
       continue;
     }
-    const auto found = std::find_if(before.begin(), before.end(),
-                                    [&](const auto& figure) { return figure.first == name; });
+    const auto found =
+        std::find_if(before.begin(), before.end(),
+                     [&wanted = name](const auto& figure) { return figure.first == wanted; });
     if (found != before.end()) delta.emplace_back(name, value - found->second);
   }
   return delta;

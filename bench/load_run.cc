@@ -126,8 +126,9 @@ void LoadRun::sample_after() {
   if (!settings_.want_info) return;
   const auto after = read_info();
   for (const auto& [where, figures] : after) {
-    const auto before = std::find_if(info_before_.begin(), info_before_.end(),
-                                     [&](const auto& entry) { return entry.first == where; });
+    const auto before =
+        std::find_if(info_before_.begin(), info_before_.end(),
+                     [&wanted = where](const auto& entry) { return entry.first == wanted; });
     if (before != info_before_.end() && !figures.empty()) {
       result_.info.emplace_back(where, info_delta(before->second, figures));
     }

@@ -10,16 +10,17 @@ namespace dyno::bench {
 
 namespace {
 
+constexpr std::pair<const char*, double> kPoints[] = {
+    {"p50", 50}, {"p75", 75},     {"p90", 90},       {"p95", 95},
+    {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}, {"p99.999", 99.999},
+};
+
 void add_histogram(JsonWriter& json, std::string_view name, const Histogram& histogram,
                    bool buckets) {
   json.key(name).open_object();
   json.field("count", histogram.count());
   json.field("mean", histogram.mean() / 1e3);
   json.field("min", static_cast<double>(histogram.min()) / 1e3);
-  const std::pair<const char*, double> kPoints[] = {
-      {"p50", 50}, {"p75", 75},     {"p90", 90},       {"p95", 95},
-      {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}, {"p99.999", 99.999},
-  };
   for (const auto& [label, percent] : kPoints) {
     json.field(label, static_cast<double>(histogram.percentile(percent)) / 1e3);
   }
