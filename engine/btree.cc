@@ -167,7 +167,7 @@ uint64_t BTree::rank(const Member* member) const {
     auto* inner = static_cast<Inner*>(node);
     uint32_t index = inner->child_for(bound);
     node = inner->children[index];
-    __builtin_prefetch(node);
+    prefetch_below(node, level);
     before += inner->size_before(index);
   }
   return before + static_cast<Leaf*>(node)->index_of(member);
