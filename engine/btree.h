@@ -206,8 +206,8 @@ class BTree {
     Leaf* leaf;
   };
 
-  // Asks for all lines of a leaf, or those of an inner node that a search begins with, at once: each
-  // would be waited for in turn otherwise.
+  // Asks at once for all lines of a leaf, or for those of an inner node that a search begins with:
+  // each would be waited for in turn otherwise.
   void prefetch_below(const void* node, int level) const {
     constexpr int kLines = sizeof(Leaf) / 64;
     constexpr int kInnerLines = 5;

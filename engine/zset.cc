@@ -6,6 +6,7 @@
 #include <new>
 
 #include "engine/memory.h"
+#include "engine/packed_entry.h"
 #include "engine/value.h"
 
 namespace dyno {
@@ -156,11 +157,7 @@ double ZSet::put(const ZSetView::Place& place, std::string_view member, double s
                         member.size() <= static_cast<uint64_t>(limits.zset_packed_value_bytes));
     if (fits && bytes <= packed::kItemsBytesMax) {
       if (score == 0) score = 0;  // Not -0.
-      if (place.found) {
-        const uint8_t* at = packed::begin(key_.entry()->value()) + place.offset;
-        auto pair_bytes = static_cast<uint32_t>(packed::next(packed::next(at)) - at);
-        erase_packed(place.offset, pair_bytes, 1);
-      }
+      if (place.found) erase_packed(place.offset, 1);
       insert_packed(member, score);
       record_score(member, score);
       return score;
@@ -200,25 +197,20 @@ void ZSet::insert_packed(std::string_view member, double score) {
   }
   packed::Encoded text(member);
   packed::Encoded number = encode_score(score);
-  size_t offset = static_cast<size_t>(at - value);
-  size_t old_bytes = packed::value_bytes(value);
-  size_t added = text.size() + number.size();
-  uint32_t items = packed::count(value) + 2;
-  Entry* moved = Entry::resize_value(entry, old_bytes + added, old_bytes);
-  if (moved != entry) key_.moved(moved);
-  value = moved->value();
-  std::memmove(value + offset + added, value + offset, old_bytes - offset);
-  number.write(text.write(value + offset));
-  packed::set_header(value, static_cast<uint32_t>(old_bytes + added - packed::kHeaderBytes), items);
+  auto offset = static_cast<size_t>(at - packed::begin(value));
+  Entry* grown = packed::splice(entry, offset, 0, text.size() + number.size(), 2);
+  if (grown != entry) key_.moved(grown);
+  number.write(text.write(grown->value() + packed::kHeaderBytes + offset));
 }
 
-// Leaves the entry's size as it is.
-void ZSet::erase_packed(uint32_t offset, uint32_t bytes, uint32_t pairs) {
-  uint8_t* value = key_.entry()->value();
-  uint32_t old_bytes = packed::items_bytes(value);
-  uint8_t* at = value + packed::kHeaderBytes + offset;
-  std::memmove(at, at + bytes, old_bytes - offset - bytes);
-  packed::set_header(value, old_bytes - bytes, packed::count(value) - pairs * 2);
+void ZSet::erase_packed(uint64_t offset, uint64_t pairs) {
+  Entry* entry = key_.entry();
+  const uint8_t* from = packed::begin(entry->value()) + offset;
+  const uint8_t* to = from;
+  for (uint64_t i = 0; i < pairs; ++i) to = packed::next(packed::next(to));
+  Entry* shrunk = packed::splice(entry, offset, static_cast<size_t>(to - from), 0,
+                                 -static_cast<int>(pairs * 2));
+  if (shrunk != entry) key_.moved(shrunk);
 }
 
 void ZSet::make_large() {
@@ -246,12 +238,7 @@ void ZSet::erase(const ZSetView::Place& place, std::string_view member) {
     memory::release(erased);
     return;
   }
-  Entry* entry = key_.entry();
-  const uint8_t* at = packed::begin(entry->value()) + place.offset;
-  erase_packed(place.offset, static_cast<uint32_t>(packed::next(packed::next(at)) - at), 1);
-  size_t bytes = packed::value_bytes(entry->value());
-  Entry* moved = Entry::resize_value(entry, bytes, bytes);
-  if (moved != entry) key_.moved(moved);
+  erase_packed(place.offset, 1);
 }
 
 void ZSet::erase_range(uint64_t first, uint64_t count) {
@@ -284,17 +271,10 @@ void ZSet::erase_range(uint64_t first, uint64_t count) {
     }
     return;
   }
-  Entry* entry = key_.entry();
-  const uint8_t* begin = packed::begin(entry->value());
+  const uint8_t* begin = packed::begin(key_.entry()->value());
   const uint8_t* from = begin;
   for (uint64_t i = 0; i < first; ++i) from = packed::next(packed::next(from));
-  const uint8_t* to = from;
-  for (uint64_t i = 0; i < count; ++i) to = packed::next(packed::next(to));
-  erase_packed(static_cast<uint32_t>(from - begin), static_cast<uint32_t>(to - from),
-               static_cast<uint32_t>(count));
-  size_t bytes = packed::value_bytes(entry->value());
-  Entry* moved = Entry::resize_value(entry, bytes, bytes);
-  if (moved != entry) key_.moved(moved);
+  erase_packed(static_cast<uint64_t>(from - begin), count);
 }
 
 void ZSet::replace(Key& key, MemberList& members) {

@@ -148,7 +148,7 @@ class ZSet {
  private:
   void make_large();
   void insert_packed(std::string_view member, double score);
-  void erase_packed(uint32_t offset, uint32_t bytes, uint32_t pairs);
+  void erase_packed(uint64_t offset, uint64_t pairs);
   void record_score(std::string_view member, double score) {
     key_.record(EffectKind::kScore, member, {}, 0, 0, score);
   }

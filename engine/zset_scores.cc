@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "engine/command.h"
+#include "engine/element_scan.h"
 #include "engine/zset.h"
-#include "protocol/glob.h"
 #include "protocol/words.h"
 
 namespace dyno {
@@ -304,33 +304,6 @@ void zrandmember(Context& c) {
 
 // --- ZSCAN --------------------------------------------------------------------------------------
 
-struct ScanOptions {
-  int64_t count = 10;
-  std::string_view pattern;
-  bool has_pattern = false;
-};
-
-bool read_scan_options(Context& c, ScanOptions* options) {
-  for (size_t i = 3; i < c.args.size(); i += 2) {
-    bool has_value = i + 1 < c.args.size();
-    if (has_value && is_word(c.args[i], "COUNT")) {
-      std::optional<int64_t> count = parse_int64(c.args[i + 1]);
-      if (!count || *count < 1) {
-        c.error(count ? errors::kSyntax : errors::kNotInteger);
-        return false;
-      }
-      options->count = *count;
-    } else if (has_value && is_word(c.args[i], "MATCH")) {
-      options->pattern = c.args[i + 1];
-      options->has_pattern = options->pattern != "*";
-    } else {
-      c.error(errors::kSyntax);
-      return false;
-    }
-  }
-  return true;
-}
-
 // Redis prints the scores of large sets with 17 digits here.
 void reply_scanned_score(Reply& reply, double score) {
   char text[64];
@@ -339,8 +312,8 @@ void reply_scanned_score(Reply& reply, double score) {
 }
 
 void zscan(Context& c) {
-  std::optional<uint64_t> cursor = parse_uint64(c.args[2]);
-  if (!cursor) return c.error(errors::kInvalidCursor);
+  ElementScan scan;
+  if (!scan.read_cursor(c, c.args[2])) return;
   Key key(c, c.args[1], Key::Use::kRead);
   if (!key.allows(Type::kZSet)) return;
   if (!key.exists()) {
@@ -348,47 +321,27 @@ void zscan(Context& c) {
     c.reply.bulk("0");
     return c.reply.array(0);
   }
-  ScanOptions options;
-  if (!read_scan_options(c, &options)) return;
-  auto matches = [&](std::string_view member) {
-    return !options.has_pattern || glob_match(options.pattern, member);
-  };
+  if (!scan.read_options(c, false)) return;
   ZSetView set(key);
-  size_t found = 0;
-  c.reply.array(2);
-  if (!set.is_large()) {
-    c.reply.bulk("0");
-    size_t begun = c.reply.begin();
+  scan.reply_to(c.reply, [&](uint32_t from, uint32_t wanted, size_t* written) -> uint64_t {
+    if (set.is_large()) {
+      return set.large().table.scan(from, wanted, [&](const uint64_t* word) {
+        const Member* member = Table<ZSetTraits>::node(*word);
+        if (!scan.matches(member->text())) return;
+        c.reply.bulk(member->text());
+        reply_scanned_score(c.reply, member->score);
+        *written += 2;
+      });
+    }
     set.for_all([&](std::string_view member, double score) {
-      if (matches(member)) {
-        c.reply.bulk(member);
-        c.reply.bulk(format_double(score));
-        found += 2;
-      }
+      if (!scan.matches(member)) return true;
+      c.reply.bulk(member);
+      c.reply.bulk(format_double(score));
+      *written += 2;
       return true;
     });
-    return c.reply.finish_array(begun, found);
-  }
-  // The cursor is a position in the table; members are gathered first, since it goes before them.
-  std::vector<const Member*> members;
-  uint64_t at = *cursor;
-  for (int64_t left = options.count; left > 0 && at <= UINT32_MAX;) {
-    constexpr int64_t kStretch = 1024;
-    auto wanted = static_cast<uint32_t>(std::min(left, kStretch));
-    left -= wanted;
-    at = set.large().table.scan(static_cast<uint32_t>(at), wanted, [&](const uint64_t* word) {
-      members.push_back(Table<ZSetTraits>::node(*word));
-    });
-  }
-  c.reply.bulk_int(at > UINT32_MAX ? 0 : static_cast<int64_t>(at));
-  size_t begun = c.reply.begin();
-  for (const Member* member : members) {
-    if (!matches(member->text())) continue;
-    c.reply.bulk(member->text());
-    reply_scanned_score(c.reply, member->score);
-    found += 2;
-  }
-  c.reply.finish_array(begun, found);
+    return 0;
+  });
 }
 
 constexpr KeyRange kFirstKey{1, 1, 1};
