@@ -359,7 +359,7 @@ const CommandSpec kRows[] = {
      "2.6.0",
      "O(N) with N the bytes of the longest source",
      "Combines string values bit by bit and stores the result.",
-     "AND | OR | XOR | NOT destkey key [key ...]",
+     "(AND | OR | XOR | NOT) destkey key [key ...]",
      bitop},
     {"BITFIELD", -2, kWrite | kDenyOom, kFirstKey, kGroup, "3.2.0", "O(1) for each operation",
      "Reads, sets and increments integers of any width inside a string value.",

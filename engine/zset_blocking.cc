@@ -82,7 +82,7 @@ void zpopmax(Context& c) {
 
 // --- ZMPOP --------------------------------------------------------------------------------------
 
-// "numkeys key [key ...] MIN | MAX [COUNT count]" from argument `at` on.
+// "numkeys key [key ...] (MIN | MAX) [COUNT count]" from argument `at` on.
 struct MultiPop {
   Args keys;
   End end;
@@ -207,7 +207,7 @@ const CommandSpec kRows[] = {
      "7.0.0",
      kMultiPopTime,
      "Removes and returns members of the first sorted set among several keys that is not empty.",
-     "numkeys key [key ...] MIN | MAX [COUNT count]",
+     "numkeys key [key ...] (MIN | MAX) [COUNT count]",
      zmpop,
      keys_counted_at<1>},
     {"BZPOPMIN", -3, kWrite | kNoScript | kBlocking | kFast, kKeysBeforeTimeout, kGroup, "5.0.0",
@@ -228,7 +228,7 @@ const CommandSpec kRows[] = {
      "7.0.0",
      kMultiPopTime,
      "Removes and returns members of the first sorted set that is not empty; waits while all are.",
-     "timeout numkeys key [key ...] MIN | MAX [COUNT count]",
+     "timeout numkeys key [key ...] (MIN | MAX) [COUNT count]",
      bzmpop,
      keys_counted_at<2>},
 };

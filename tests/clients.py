@@ -315,11 +315,20 @@ def main():
     result = tally.Tally("clients")
     with ServerProcess(options.server) as server:
         tools = Tools(server, options.long)
+
+        def run(name, case, *words):
+            """One case; after a server that ended nothing else can be said."""
+            result.run(name, case, tools, *words)
+            if not server.alive():
+                print(server.log()[-4000:])
+                result.fail(name, "the server ended")
+                result.finish()
+
         for case in (cli_plain, cli_formats, cli_help, cli_hints, cli_stat, cli_keys, cli_pipe,
                      cli_latency, cli_monitor, cli_hotkeys):  # fmt: skip
-            result.run("redis-" + case.__name__.replace("_", " --"), case, tools)
+            run("redis-" + case.__name__.replace("_", " --"), case)
         for flags in ([], ["-P", "16"], ["--threads", "2"], ["-3"], ["-r", "1000", "-d", "100"]):
-            result.run("redis-benchmark " + " ".join(flags), benchmark, tools, *flags)
+            run("redis-benchmark " + " ".join(flags), benchmark, *flags)
         library(result, "redis-py", lambda: lines_of(tools, redis_py()))
         library(result, "ioredis", lambda: node(tools, "ioredis.mjs"))
         library(result, "node-redis", lambda: node(tools, "node_redis.mjs"))
