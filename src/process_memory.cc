@@ -10,6 +10,10 @@
 
 #if defined(DYNO_JEMALLOC)
 #include <jemalloc/jemalloc.h>
+
+// Read by jemalloc as the process starts. Growing tables leave pages behind that nothing else will
+// use soon: they go back within a second or so, also while the process rests.
+const char* malloc_conf = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0";
 #endif
 
 namespace dyno {
