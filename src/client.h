@@ -7,8 +7,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "engine/session.h"
 #include "protocol/byte_buffer.h"
@@ -93,11 +96,17 @@ class Client : public Session {
   RequestParser parser;
 
   size_t parsed = 0;              // Bytes of `in` that are parsed but not yet executed.
+  size_t reply_begun = 0;         // Where in `out` the reply of the command that runs begins.
   bool parsed_last_full = false;  // The last parse stopped at a batch's end, not at the input's.
   bool protocol_failed = false;   // What follows in `in` is no request; parser.error() says why.
-  bool waits_for_write = false;   // The socket took no more; EPOLLOUT is armed.
-  bool scheduled = false;         // Is in its thread's list of clients with input.
-  bool paused = false;            // Held back by CLIENT PAUSE.
+  // Runs a long command on a thread that no longer drives its loop: until it is handed back, nobody
+  // else touches the client but for the two members that follow.
+  bool detached = false;
+  std::vector<std::function<void(Client&)>> deferred;  // What waits for the client's return.
+  std::vector<std::string_view> held_args;             // Arguments of the long command.
+  bool waits_for_write = false;  // The socket took no more; EPOLLOUT is armed.
+  bool scheduled = false;        // Is in its thread's list of clients with input.
+  bool paused = false;           // Held back by CLIENT PAUSE.
   bool monitor = false;
   CloseReason closing = CloseReason::kNone;
   int64_t soft_limit_since_ms = 0;

@@ -54,10 +54,16 @@ class SyntaxParser {
  public:
   explicit SyntaxParser(std::string_view syntax) : words_(words_of(syntax)) {}
 
+  // The whole syntax; a bar outside of all groups makes one choice of it.
   std::vector<ArgumentDoc> all() {
-    std::vector<ArgumentDoc> items = sequence();
+    std::vector<std::vector<ArgumentDoc>> options = {sequence()};
+    while (at_ < words_.size() && words_[at_] == "|") {
+      ++at_;
+      options.push_back(sequence());
+    }
     DYNO_CHECK(at_ == words_.size());
-    return items;
+    if (options.size() == 1) return std::move(options[0]);
+    return {one_of(std::move(options))};
   }
 
  private:
@@ -115,20 +121,24 @@ class SyntaxParser {
   }
 
   ArgumentDoc choice(std::string_view closing) {
-    std::vector<ArgumentDoc> options;
+    std::vector<std::vector<ArgumentDoc>> options;
     for (;;) {
-      std::vector<ArgumentDoc> items = sequence();
-      options.push_back(items.size() == 1 ? std::move(items[0]) : block(std::move(items)));
+      options.push_back(sequence());
       DYNO_CHECK(at_ < words_.size());
       const std::string& word = words_[at_++];
       if (word == closing) break;
       DYNO_CHECK(word == "|");
     }
-    if (options.size() == 1) return std::move(options[0]);
-    ArgumentDoc one{"", "oneof", "", false, false, std::move(options)};
-    for (const ArgumentDoc& option : one.arguments) {
+    if (options.size() > 1) return one_of(std::move(options));
+    return options[0].size() == 1 ? std::move(options[0][0]) : block(std::move(options[0]));
+  }
+
+  static ArgumentDoc one_of(std::vector<std::vector<ArgumentDoc>> options) {
+    ArgumentDoc one{"", "oneof", "", false, false, {}};
+    for (std::vector<ArgumentDoc>& items : options) {
+      one.arguments.push_back(items.size() == 1 ? std::move(items[0]) : block(std::move(items)));
       if (!one.name.empty()) one.name += "-or-";
-      one.name += option.name;
+      one.name += one.arguments.back().name;
     }
     return one;
   }

@@ -46,7 +46,8 @@ std::string typed(std::string_view name) {
 std::string command_page(const CommandTable& commands) {
   std::string page =
       "# Commands\n\n"
-      "Made from the command table by `dyno-server --print-commands`; do not edit. Replies and errors "
+      "Made from the command table by `dyno-server --print-commands`; do not edit. Replies and "
+      "errors "
       "are those of Redis 7.2; *since* is the version of Redis that introduced a command.\n";
   for (const auto& [group, title] : kSections) {
     page.append("\n## ").append(title).append(

@@ -38,22 +38,75 @@ NetworkThread::NetworkThread(Server& server, int index, int count)
 
 NetworkThread::~NetworkThread() = default;
 
-void NetworkThread::start() {
-  thread_ = std::thread([this] {
+void NetworkThread::drive(uint64_t taken_turn) {
+  if (taken_turn != 0 && !take_over(taken_turn)) return;
+  try {
     loop_.run([this](std::span<const EventLoop::Ready> ready) { on_ready(ready); },
               [this](int64_t now_ms) { return on_tick(now_ms); });
-    // Clients get what is already written for them, then the connection ends.
-    while (!clients_.empty()) {
-      Client& client = *clients_.begin()->second;
-      [[maybe_unused]] bool open = client.send();
-      close(client, CloseReason::kAsked);
-    }
-    closed_.clear();
-  });
+  } catch (const TakenOver&) {
+    // Another thread drives; this one has handed back the only thing that it still owned.
+  }
 }
 
-void NetworkThread::join() {
-  if (thread_.joinable()) thread_.join();
+void NetworkThread::end() {
+  // Clients get what is already written for them, then the connection ends.
+  while (!clients_.empty()) {
+    Client& client = *clients_.begin()->second;
+    [[maybe_unused]] bool open = client.send();
+    close(client, CloseReason::kAsked);
+  }
+  closed_.clear();
+}
+
+bool NetworkThread::take_over(uint64_t taken_turn) {
+  if (!turn_.compare_exchange_strong(taken_turn, taken_turn + 1, std::memory_order_acq_rel)) {
+    return false;
+  }
+  Client& left_behind = *running_;
+  left_behind.detached = true;
+  left_behind.held_args = std::move(batch_args_);
+  loop_.remove(left_behind.facts.fd);
+  batch_.clear();
+  batch_args_.clear();
+  for (auto& [_, client] : clients_) {
+    if (client.get() == &left_behind) continue;
+    if (client->parsed != 0) {
+      client->parsed = 0;
+      client->parser.next();
+      client->protocol_failed = false;
+    }
+    // Its batch may have been cut short anywhere between reading and writing.
+    if (!client->in.empty() || !client->out.empty()) schedule(*client);
+  }
+  return true;
+}
+
+void NetworkThread::take_back(Client& client) {
+  client.detached = false;
+  client.held_args.clear();
+  client.held_args.shrink_to_fit();
+  client.parsed = 0;
+  client.parser.next();
+  client.protocol_failed = false;
+  client.waits_for_write = false;
+  loop_.add(client.facts.fd, EPOLLIN, &client);
+  after_command(client, client.reply_begun);
+  std::vector<std::function<void(Client&)>> deferred;
+  deferred.swap(client.deferred);
+  schedule(client);
+  for (auto& act : deferred) {
+    if (client.closing == CloseReason::kNone) act(client);
+  }
+}
+
+void NetworkThread::with_client(uint64_t id, std::function<void(Client&)> act) {
+  auto found = clients_.find(id);
+  if (found == clients_.end()) return;
+  if (found->second->detached) {
+    found->second->deferred.push_back(std::move(act));
+  } else {
+    act(*found->second);
+  }
 }
 
 void NetworkThread::adopt(int fd, std::string address, std::string local_address,
@@ -75,38 +128,37 @@ void NetworkThread::adopt(int fd, std::string address, std::string local_address
 
 void NetworkThread::close_client(uint64_t id, CloseReason reason) {
   loop_.post([this, id, reason] {
-    auto found = clients_.find(id);
-    if (found != clients_.end()) close(*found->second, reason);
-    closed_.clear();
+    with_client(id, [this, reason](Client& client) { close(client, reason); });
   });
 }
 
 void NetworkThread::push(uint64_t id, std::string bytes) {
   loop_.post([this, id, bytes = std::move(bytes)] {
-    auto found = clients_.find(id);
-    if (found == clients_.end()) return;
-    found->second->out.append(bytes);
-    after_requests(*found->second);
-    closed_.clear();
+    with_client(id, [this, bytes](Client& client) {
+      client.out.append(bytes);
+      after_requests(client);
+    });
   });
 }
 
 void NetworkThread::unblock(uint64_t id, bool error) {
   loop_.post([this, id, error] {
-    auto found = clients_.find(id);
-    if (found == clients_.end() || found->second->waiter == nullptr) return;
-    Client& client = *found->second;
-    std::shared_ptr<Waiter> waiter = client.waiter;
-    if (!waiter->claim()) return;
-    server_.executor().leave_queues(*waiter);
-    Reply reply(&waiter->reply, waiter->protocol);
-    if (error) {
-      reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK");
-    } else {
-      reply.null_array();
-    }
-    finish_waiter(client, waiter);
+    with_client(id, [this, error](Client& client) { unblock_now(client, error); });
   });
+}
+
+void NetworkThread::unblock_now(Client& client, bool error) {
+  if (client.waiter == nullptr) return;
+  std::shared_ptr<Waiter> waiter = client.waiter;
+  if (!waiter->claim()) return;
+  server_.executor().leave_queues(*waiter);
+  Reply reply(&waiter->reply, waiter->protocol);
+  if (error) {
+    reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+  } else {
+    reply.null_array();
+  }
+  finish_waiter(client, waiter);
 }
 
 void NetworkThread::resume_paused() {
@@ -120,11 +172,12 @@ void NetworkThread::resume_paused() {
 }
 
 void NetworkThread::served(uint64_t id, const std::shared_ptr<Waiter>& waiter) {
-  auto found = clients_.find(id);
-  if (found == clients_.end() || found->second->waiter != waiter) return;
-  // A waiter for several keys still stands in the queues of the others.
-  if (waiter->keys.size() > 1) server_.executor().leave_queues(*waiter);
-  finish_waiter(*found->second, waiter);
+  with_client(id, [this, waiter](Client& client) {
+    if (client.waiter != waiter) return;
+    // A waiter for several keys still stands in the queues of the others.
+    if (waiter->keys.size() > 1) server_.executor().leave_queues(*waiter);
+    finish_waiter(client, waiter);
+  });
 }
 
 void NetworkThread::finish_waiter(Client& client, const std::shared_ptr<Waiter>& waiter) {
@@ -282,7 +335,8 @@ void NetworkThread::run_batch() {
   batch_args_.clear();
 }
 
-void NetworkThread::run_request(const Request& request) {
+// Takes the request by value: when the loop is taken over meanwhile, the batch is gone.
+void NetworkThread::run_request(Request request) {
   Client& client = *request.client;
   Args args(batch_args_.data() + request.first_arg, request.arg_count);
   if (!args.empty() && is_http(args[0])) [[unlikely]] {
@@ -297,11 +351,33 @@ void NetworkThread::run_request(const Request& request) {
   client.in.consume(request.size);
   client.parsed -= request.size;
   if (args.empty()) return;
-  size_t begun = client.out.size();
-  server_.executor().run(client, args, client.reply, now_ms_,
-                         request.prefetched ? &request.prefetch : nullptr);
+  execute(request, args);
+  after_command(client, client.reply_begun);
+}
+
+void NetworkThread::execute(const Request& request, Args args) {
+  Client& client = *request.client;
+  client.reply_begun = client.out.size();
+  const Executor::Prefetch* prefetch = request.prefetched ? &request.prefetch : nullptr;
+  // Nothing with so short a name and so few arguments is ever long (GET, SET, DEL, TTL): spare it
+  // the exchange.
+  if (args.size() <= 3 && args[0].size() == 3) {
+    server_.executor().run(client, args, client.reply, now_ms_, prefetch);
+    return;
+  }
+  running_ = &client;
+  uint64_t turn = turn_.load(std::memory_order_relaxed) + 1;
+  turn_.store(turn, std::memory_order_release);
+  server_.executor().run(client, args, client.reply, now_ms_, prefetch);
+  if (turn_.compare_exchange_strong(turn, turn + 1, std::memory_order_acq_rel)) [[likely]]
+    return;
+  loop_.post([this, id = client.id] { take_back(*clients_.at(id)); });
+  throw TakenOver{};
+}
+
+void NetworkThread::after_command(Client& client, size_t reply_begun) {
   if (client.reply_mode != ReplyMode::kOn) [[unlikely]] {
-    client.out.truncate(begun);
+    client.out.truncate(reply_begun);
     if (client.reply_mode == ReplyMode::kSkipThis) client.reply_mode = ReplyMode::kOn;
     if (client.reply_mode == ReplyMode::kSkipNext) client.reply_mode = ReplyMode::kSkipThis;
   }
@@ -406,9 +482,9 @@ void NetworkThread::time_out_waiters(int64_t now_ms) {
     auto [deadline_ms, id] = *timeouts_.begin();
     timeouts_.erase(timeouts_.begin());
     auto found = clients_.find(id);
-    if (found == clients_.end() || found->second->waiter == nullptr) continue;
+    if (found == clients_.end() || found->second->detached) continue;
     std::shared_ptr<Waiter> waiter = found->second->waiter;
-    if (waiter->deadline_ms != deadline_ms || !waiter->claim()) continue;
+    if (waiter == nullptr || waiter->deadline_ms != deadline_ms || !waiter->claim()) continue;
     server_.executor().leave_queues(*waiter);
     Reply reply(&waiter->reply, waiter->protocol);
     reply.null_array();
@@ -421,6 +497,7 @@ void NetworkThread::visit_clients(int64_t now_ms) {
   int64_t timeout_ms = 1000 * server_.config().client.timeout_s.load(std::memory_order_relaxed);
   std::vector<Client*> idle;
   for (auto& [_, client] : clients_) {
+    if (client->detached) continue;
     if (now_ms - client->last_input_ms > kQuietMs) client->shrink_buffers();
     memory += client->memory_bytes();
     bool may_time_out = client->waiter == nullptr && !client->monitor;

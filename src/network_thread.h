@@ -6,14 +6,20 @@
 // One wake-up has four phases over all ready clients: read; parse up to a batch of requests and ask
 // for the memory that they will touch; run them in order; write. Waiting for memory is the largest
 // cost of a small command, so the batch overlaps what its commands wait for.
+//
+// While a command runs, its loop may be taken over by another thread (loop_drivers.h). The thread
+// that runs it then owns the client and nothing else of the loop; it learns of that when the
+// command is done, hands the client back by a task, and leaves. Everything else here belongs to
+// whoever drives.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -40,10 +46,15 @@ class NetworkThread {
   NetworkThread(Server& server, int index, int count);
   ~NetworkThread();
 
-  void start();
-  // Any thread. The loop ends after what runs now; join() waits for it.
+  // Drives the loop until stop() or until it is taken over. `taken_turn` is 0, or the turn of a
+  // long command whose loop is to be taken over; it then returns at once if that command is done.
+  void drive(uint64_t taken_turn);
+  // Any thread. The loop ends after what runs now.
   void stop() { loop_.stop(); }
-  void join();
+  // After no thread drives any more: sends what is owed and closes all clients.
+  void end();
+  // Any thread. Odd while a command runs; changes with each command.
+  [[nodiscard]] uint64_t turn() const { return turn_.load(std::memory_order_relaxed); }
 
   // Any thread: takes over a connected, non-blocking socket.
   void adopt(int fd, std::string address, std::string local_address, bool unix_socket);
@@ -73,6 +84,19 @@ class NetworkThread {
     bool prefetched;
   };
 
+  // Thrown by the thread whose loop was taken over, to leave the loop's frames.
+  struct TakenOver {};
+
+  // Makes the loop's state that of one where no request is in flight but the long command's.
+  [[nodiscard]] bool take_over(uint64_t taken_turn);
+  // The long command of a client that was left behind is done.
+  void take_back(Client& client);
+  // Runs the executor for a request, as the owner of the client only.
+  void execute(const Request& request, Args args);
+  // What follows a command: reply mode, blocking, a long reply.
+  void after_command(Client& client, size_t reply_begun);
+  // Finds a client and calls `act`; later, if a long command of its own still runs.
+  void with_client(uint64_t id, std::function<void(Client&)> act);
   void on_ready(std::span<const EventLoop::Ready> ready);
   int on_tick(int64_t now_ms);
   // Runs everything that `clients` have sent, in batches, then writes.
@@ -80,7 +104,7 @@ class NetworkThread {
   // Parses requests of one client into the batch; false when nothing more is complete.
   void parse(Client& client);
   void run_batch();
-  void run_request(const Request& request);
+  void run_request(Request request);
   void fail_protocol(Client& client, const std::string& error);
   void after_requests(Client& client);
   [[nodiscard]] bool may_run(const Client& client) const;
@@ -89,6 +113,7 @@ class NetworkThread {
   void flush(Client& client);
   void close(Client& client, CloseReason reason);
   void schedule(Client& client);
+  void unblock_now(Client& client, bool error);
   void finish_waiter(Client& client, const std::shared_ptr<Waiter>& waiter);
   void time_out_waiters(int64_t now_ms);
   void visit_clients(int64_t now_ms);
@@ -97,7 +122,8 @@ class NetworkThread {
   const int index_;
   const int count_;
   EventLoop loop_;
-  std::thread thread_;
+  std::atomic<uint64_t> turn_{0};
+  Client* running_ = nullptr;  // Whose command runs; read by who takes over.
   NetworkStats stats_;
 
   std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;

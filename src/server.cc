@@ -15,6 +15,7 @@
 #include "protocol/check.h"
 #include "src/latency_events.h"
 #include "src/listener.h"
+#include "src/loop_drivers.h"
 #include "src/monitors.h"
 #include "src/process_memory.h"
 #include "src/slow_log.h"
@@ -98,7 +99,8 @@ int Server::run() {
     log_.write(LogLevel::kWarning, *error);
     return 1;
   }
-  for (auto& thread : threads_) thread->start();
+  LoopDrivers drivers(threads_);
+  drivers.start();
   log_.write(LogLevel::kNotice, "ready to accept connections",
              {{"listen", listener_->bound()},
               {"threads", std::to_string(count)},
@@ -106,7 +108,8 @@ int Server::run() {
               {"pid", std::to_string(::getpid())}});
   listener_->run();
   for (auto& thread : threads_) thread->stop();
-  for (auto& thread : threads_) thread->join();
+  drivers.join();
+  for (auto& thread : threads_) thread->end();
   log_.write(LogLevel::kNotice, "bye");
   return 0;
 }
@@ -203,7 +206,8 @@ void Server::tick(int64_t now_ms) {
     sample.output_bytes += thread->stats().output_bytes.load(std::memory_order_relaxed);
   }
   int64_t used = read_process_memory().allocated;
-  other_memory_bytes_.store(std::max<int64_t>(used - memory::used_bytes(), 0), std::memory_order_relaxed);
+  other_memory_bytes_.store(std::max<int64_t>(used - memory::used_bytes(), 0),
+                            std::memory_order_relaxed);
   if (used > stats_.used_memory_peak.load()) stats_.used_memory_peak.store(used);
   std::lock_guard lock(rates_mutex_);
   rate_samples_.push_back(sample);

@@ -162,8 +162,8 @@ class Server : public CommandObserver {
   mutable std::mutex rates_mutex_;
   std::deque<RateSample> rate_samples_;
 
-  // What the process uses beside the data set, clients' buffers included, as of the last tick: the two
-  // together are INFO's used_memory, and what maxmemory limits.
+  // What the process uses beside the data set, clients' buffers included, as of the last tick: the
+  // two together are INFO's used_memory, and what maxmemory limits.
   std::atomic<int64_t> other_memory_bytes_{0};
   std::atomic<int64_t> pause_end_ms_{0};
   std::atomic<bool> pause_all_{false};
