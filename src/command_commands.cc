@@ -225,7 +225,7 @@ void command_list(Context& c) {
   const CommandTable& table = c.executor.commands();
   std::vector<std::string> names;
   if (c.args.size() == 2) {
-    for (const CommandSpec* spec : top_level(table)) names.push_back(to_lower(spec->name));
+    for (const CommandSpec& spec : table.all()) names.push_back(to_lower(spec.name));
   } else if (c.args.size() == 5 && is_word(c.args[2], "FILTERBY")) {
     std::string_view kind = c.args[3];
     std::string_view value = c.args[4];

@@ -92,6 +92,9 @@ void no_cluster(Context& c) {
   c.error("ERR This instance has cluster support disabled");
 }
 
+// Redis Cluster's clients ask before they read from a replica; here every node may be read.
+void read_anywhere(Context& c) { c.reply.ok(); }
+
 void module_list(Context& c) {
   c.reply.array(0);
 }
@@ -220,6 +223,10 @@ const CommandSpec kRows[] = {
      "", nullptr},
     {"MODULE|LIST", 2, kAdmin | kNoScript, {}, kGroup, "4.0.0", "O(1)",
      "Lists the modules: there are none.", "", module_list},
+    {"READONLY", 1, kLoading | kStale | kFast | kConnection, {}, CommandGroup::kConnection, "3.0.0",
+     "O(1)", "Does nothing: every node may be read.", "", read_anywhere},
+    {"READWRITE", 1, kLoading | kStale | kFast | kConnection, {}, CommandGroup::kConnection, "3.0.0",
+     "O(1)", "Does nothing: every node may be read.", "", read_anywhere},
     {"LOLWUT", -1, kReadonly | kFast, {}, kGroup, "5.0.0", "O(1)", "Returns the version.",
      "[VERSION version]", lolwut},
 };
