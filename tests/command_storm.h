@@ -191,6 +191,7 @@ class CommandStorm {
     engine.now_ms = now_ms;
     engine.executor().set_recorder(nullptr);
     for (int db = 0; db < kDatabases; ++db) {
+      if (engine.keyspace().key_count(db) == 0) continue;
       engine.session().db = db;
       std::vector<std::string> keys = ask(engine, {"KEYS", "*"});
       std::sort(keys.begin(), keys.end());
