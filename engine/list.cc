@@ -19,6 +19,7 @@
 #include <array>
 #include <cstring>
 
+#include "engine/reclaimer.h"
 #include "engine/value.h"
 #include "protocol/check.h"
 
@@ -262,10 +263,11 @@ void List::reply_range(Reply& reply, size_t first, size_t count, bool reverse) c
 }
 
 size_t List::find(std::string_view element) const {
-  packed::Encoded wanted(element);
+  packed::Encoded encoded(element);
+  ItemMatcher wanted(encoded);
   size_t found = size();
   for_each_item(0, found, [&](size_t index, const uint8_t* item) {
-    if (!item_equals(item, wanted)) return true;
+    if (!wanted.matches(item)) return true;
     found = index;
     return false;
   });
@@ -438,6 +440,11 @@ void List::erase_from_nodes(size_t first, size_t count) {
       return true;
     });
   }
+  if (ListNodes* rest = list->cut(first, &count); rest != nullptr) {
+    Entry* entry = Entry::make(Type::kList, Encoding::kLarge, key_.db(), {}, false, sizeof(rest));
+    entry->set_large(rest);
+    key_.context().keyspace.reclaimer().give(entry);
+  }
   list->erase(first, count);
 }
 
@@ -517,15 +524,17 @@ size_t List::erase_equal(std::string_view element, size_t limit, bool from_tail)
     }
     return erased;
   }
-  // A packed run is short: look for each in turn, from the end that was asked for.
+  // A packed run is short: note where the matches are, then take each out in turn.
+  ItemMatcher matcher(wanted);
   size_t erased = 0;
   std::array<uint8_t, kPackedItemsMax> matches;
   size_t match_count = 0;
   size_t index = 0;
   const uint8_t* end = packed::end(value());
   for (const uint8_t* at = packed::begin(value()); at < end; ++index) {
-    if (item_equals(at, wanted)) matches[match_count++] = static_cast<uint8_t>(index);
-    at = next_item(at);
+    const uint8_t* following = next_item(at);
+    if (matcher.matches(at, following)) matches[match_count++] = static_cast<uint8_t>(index);
+    at = following;
   }
   size_t taken = std::min(limit, match_count);
   for (; erased < taken; ++erased) {

@@ -294,12 +294,13 @@ void lpos(Context& c) {
   if (!key.exists()) return many ? c.reply.array(0) : c.reply.null();
   if (!key.allows(Type::kList)) return;
   List list(key);
-  packed::Encoded wanted(c.args[2]);
+  packed::Encoded encoded(c.args[2]);
+  ItemMatcher wanted(encoded);
   uint64_t matches = 0;
   size_t answered = 0;
   size_t begun = c.reply.begin();
   auto visit = [&](size_t index, const uint8_t* item) {
-    if (!item_equals(item, wanted) || ++matches < search.rank) return true;
+    if (!wanted.matches(item) || ++matches < search.rank) return true;
     c.reply.integer(static_cast<int64_t>(index));
     ++answered;
     return many && (search.count == 0 || answered < static_cast<uint64_t>(search.count));

@@ -13,6 +13,8 @@ constexpr uint32_t kHeaderBytes = ListNode::kHeaderBytes;
 // A list of few nodes lets each begin small and grow.
 constexpr uint32_t kGrowingNodes = 4;
 constexpr uint32_t kNodeBytesMin = 256;
+// From how many nodes on they are not freed at once.
+constexpr uint32_t kCutNodesMin = 64;
 
 uint32_t capacity_of(const ListNode* node) {
   return static_cast<uint32_t>(std::min<size_t>(memory::usable_bytes(node), ListNodes::kNodeBytes));
@@ -519,12 +521,43 @@ void ListNodes::erase(size_t first, size_t count) {
   if (node_count_ > 0) merge_around(std::min(place.node, last()));
 }
 
-uint32_t ListNodes::count_equal(uint32_t n, const packed::Encoded& item) const {
+ListNodes* ListNodes::cut(size_t first, size_t* count) {
+  if (*count < kCutNodesMin) return nullptr;
+  Place from = find_node(first);
+  uint32_t begin = from.node + (from.nth > 0);
+  uint32_t end = first + *count == size_ ? node_count_ : find_node(first + *count).node;
+  if (end < begin + kCutNodesMin) return nullptr;
+  uint32_t gone = end - begin;
+  // Nodes are looked at only on the side that has fewer of them.
+  auto bytes_of = [&](uint32_t n, uint32_t past) {
+    uint64_t bytes = 0;
+    for (; n < past; ++n) {
+      bytes += static_cast<uint64_t>(nodes()[n]->last_end() - nodes()[n]->first());
+    }
+    return bytes;
+  };
+  ListNodes* made = make();
+  made->bytes_ = gone <= node_count_ / 2 ? bytes_of(begin, end)
+                                         : bytes_ - bytes_of(0, begin) - bytes_of(end, node_count_);
+  made->directory_ = static_cast<ListNode**>(memory::allocate(directory_bytes(gone)));
+  made->capacity_ = gone;
+  made->node_count_ = gone;
+  std::memcpy(made->nodes(), nodes() + begin, gone * sizeof(ListNode*));
+  std::memcpy(made->counts(), counts() + begin, gone * sizeof(uint16_t));
+  for (uint32_t n = 0; n < gone; ++n) made->size_ += made->counts()[n];
+  close_places(begin, gone);
+  size_ -= made->size_;
+  bytes_ -= made->bytes_;
+  *count -= made->size_;
+  return made;
+}
+
+uint32_t ListNodes::count_equal(uint32_t n, const ItemMatcher& item) const {
   const uint8_t* at = nodes()[n]->first();
   uint32_t equal = 0;
   for (uint32_t left = counts()[n]; left > 0; --left) {
     const uint8_t* following = next_item(at);
-    equal += static_cast<size_t>(following - at) == item.size() && item.equals(at);
+    equal += item.matches(at, following);
     at = following;
   }
   return equal;

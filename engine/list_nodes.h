@@ -19,6 +19,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <string>
 
 #include "engine/memory.h"
 #include "engine/packed.h"
@@ -39,6 +40,49 @@ struct ListNode {
     return is_lone() ? packed::next(first()) : bytes() + end;
   }
   [[nodiscard]] uint32_t used() const { return static_cast<uint32_t>(end) - begin; }
+};
+
+// The item after the one at `at`.
+[[nodiscard]] inline const uint8_t* next_item(const uint8_t* at) {
+  return *at < 0x80 ? at + 1 + *at : packed::next(at);
+}
+
+// Compares items with a wanted one. Most that differ are told apart by their size, or by their
+// first or last eight bytes, without a call.
+class ItemMatcher {
+ public:
+  explicit ItemMatcher(const packed::Encoded& wanted) : wanted_(wanted), size_(wanted.size()) {
+    if (size_ < kWordBytes) return;
+    std::string bytes(size_, 0);
+    wanted.write(reinterpret_cast<uint8_t*>(bytes.data()));
+    first_ = word(reinterpret_cast<const uint8_t*>(bytes.data()));
+    last_ = word(reinterpret_cast<const uint8_t*>(bytes.data()) + size_ - kWordBytes);
+  }
+
+  // `following` is the item after the one at `at`.
+  [[nodiscard]] bool matches(const uint8_t* at, const uint8_t* following) const {
+    if (static_cast<size_t>(following - at) != size_) return false;
+    if (size_ >= kWordBytes && (word(at) != first_ || word(following - kWordBytes) != last_)) {
+      return false;
+    }
+    return wanted_.equals(at);
+  }
+  [[nodiscard]] bool matches(const uint8_t* at) const { return matches(at, next_item(at)); }
+  [[nodiscard]] size_t size() const { return size_; }
+
+ private:
+  static constexpr size_t kWordBytes = 8;
+
+  [[nodiscard]] static uint64_t word(const uint8_t* at) {
+    uint64_t value;
+    std::memcpy(&value, at, sizeof(value));
+    return value;
+  }
+
+  const packed::Encoded& wanted_;
+  size_t size_;
+  uint64_t first_ = 0;
+  uint64_t last_ = 0;
 };
 
 class ListNodes {
@@ -74,6 +118,10 @@ class ListNodes {
   void replace(size_t index, const packed::Encoded& item);
   // Removes `count` items from `first` on; all of them are there.
   void erase(size_t first, size_t count);
+  // Takes the whole nodes out of such a range, when they are many, without touching them: a list
+  // that is to be freed in slices. `count` becomes what is left of the range, still from `first`
+  // on. Null when they are few, and nothing has changed.
+  [[nodiscard]] ListNodes* cut(size_t first, size_t* count);
 
   // Removes up to `limit` items that equal `item`, the first ones or the last ones. For each one
   // on_erase(index at that moment) is called. Returns how many.
@@ -139,9 +187,9 @@ class ListNodes {
   // Removes from node `n` those of its items that equal `item`, but for the first `skip`, up to
   // `take`.
   template <class OnErase>
-  uint32_t erase_in_node(uint32_t n, const packed::Encoded& item, uint32_t skip, uint32_t take,
+  uint32_t erase_in_node(uint32_t n, const ItemMatcher& item, uint32_t skip, uint32_t take,
                          size_t index, OnErase&& on_erase);
-  [[nodiscard]] uint32_t count_equal(uint32_t n, const packed::Encoded& item) const;
+  [[nodiscard]] uint32_t count_equal(uint32_t n, const ItemMatcher& item) const;
 
   uint64_t size_ = 0;
   uint64_t bytes_ = 0;
@@ -155,14 +203,6 @@ class ListNodes {
   uint8_t tail_next_ = 0;
   uint16_t tail_starts_[kTailStarts];
 };
-
-// The item after the one at `at`.
-[[nodiscard]] inline const uint8_t* next_item(const uint8_t* at) {
-  return *at < 0x80 ? at + 1 + *at : packed::next(at);
-}
-[[nodiscard]] inline bool item_equals(const uint8_t* at, const packed::Encoded& wanted) {
-  return static_cast<size_t>(next_item(at) - at) == wanted.size() && wanted.equals(at);
-}
 
 template <class Visit>
 void ListNodes::for_each_run(size_t first, size_t count, Visit&& visit) const {
@@ -211,8 +251,8 @@ void ListNodes::for_each_backwards(size_t last, size_t count, Visit&& visit) con
 }
 
 template <class OnErase>
-uint32_t ListNodes::erase_in_node(uint32_t n, const packed::Encoded& item, uint32_t skip,
-                                  uint32_t take, size_t index, OnErase&& on_erase) {
+uint32_t ListNodes::erase_in_node(uint32_t n, const ItemMatcher& item, uint32_t skip, uint32_t take,
+                                  size_t index, OnErase&& on_erase) {
   ListNode* node = nodes()[n];
   uint32_t count = counts()[n];
   uint32_t erased = 0;
@@ -221,7 +261,7 @@ uint32_t ListNodes::erase_in_node(uint32_t n, const packed::Encoded& item, uint3
   for (uint32_t i = 0; i < count; ++i) {
     const uint8_t* following = next_item(from);
     auto bytes = static_cast<size_t>(following - from);
-    bool equal = erased < take && bytes == item.size() && item.equals(from);
+    bool equal = erased < take && item.matches(from, following);
     if (equal && skip > 0) {
       --skip;
       equal = false;
@@ -246,23 +286,24 @@ uint32_t ListNodes::erase_in_node(uint32_t n, const packed::Encoded& item, uint3
 }
 
 template <class OnErase>
-size_t ListNodes::erase_equal(const packed::Encoded& item, size_t limit, bool from_tail,
+size_t ListNodes::erase_equal(const packed::Encoded& wanted, size_t limit, bool from_tail,
                               OnErase&& on_erase) {
+  ItemMatcher item(wanted);
   size_t erased = 0;
   if (from_tail) {
     size_t index = size_;
     for (uint32_t n = node_count_; n-- > 0 && erased < limit;) {
       index -= counts()[n];
       uint32_t equal = count_equal(n, item);
-      size_t wanted = limit - erased;
-      uint32_t take = equal < wanted ? equal : static_cast<uint32_t>(wanted);
+      size_t left = limit - erased;
+      uint32_t take = equal < left ? equal : static_cast<uint32_t>(left);
       erased += erase_in_node(n, item, equal - take, take, index, on_erase);
     }
   } else {
     size_t index = 0;
     for (uint32_t n = 0; n < node_count_ && erased < limit; ++n) {
-      size_t wanted = limit - erased;
-      uint32_t take = wanted < kNodeItemsMax ? static_cast<uint32_t>(wanted) : kNodeItemsMax;
+      size_t left = limit - erased;
+      uint32_t take = left < kNodeItemsMax ? static_cast<uint32_t>(left) : kNodeItemsMax;
       erased += erase_in_node(n, item, 0, take, index, on_erase);
       index += counts()[n];
     }
