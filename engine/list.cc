@@ -19,6 +19,7 @@
 #include <array>
 #include <cstring>
 
+#include "engine/listpack_size.h"
 #include "engine/reclaimer.h"
 #include "engine/value.h"
 #include "protocol/check.h"
@@ -30,64 +31,6 @@ constexpr size_t kPackedItemsMax = 128;
 constexpr size_t kPackedBytesMax = 2048;
 // What an item's header takes at most, as long as it fits a packed run.
 constexpr size_t kItemHeadBytesMax = 3;
-
-// --- What Redis calls it
-
-constexpr size_t kListpackHeaderBytes = 7;
-// However many elements a node may have, it is at most this large.
-constexpr size_t kListpackSafeBytes = 8192;
-
-size_t listpack_item_bytes(size_t content) {
-  size_t back = content <= 127        ? 1
-                : content < 16383     ? 2
-                : content < 2097151   ? 3
-                : content < 268435455 ? 4
-                                      : 5;
-  return content + back;
-}
-
-size_t listpack_integer_bytes(int64_t value) {
-  size_t content = 9;
-  if (value >= 0 && value <= 127) {
-    content = 1;
-  } else if (value >= -4096 && value <= 4095) {
-    content = 2;
-  } else if (value == static_cast<int16_t>(value)) {
-    content = 3;
-  } else if (value >= -(1 << 23) && value < (1 << 23)) {
-    content = 4;
-  } else if (value == static_cast<int32_t>(value)) {
-    content = 5;
-  }
-  return listpack_item_bytes(content);
-}
-
-size_t listpack_text_bytes(size_t size) {
-  return listpack_item_bytes(size + (size < 64 ? 1 : size < 4096 ? 2 : 5));
-}
-
-size_t listpack_bytes(const packed::Item& item) {
-  return item.kind == packed::Item::Kind::kText ? listpack_text_bytes(item.text.size())
-                                                : listpack_integer_bytes(item.integer);
-}
-
-struct NodeLimit {
-  size_t bytes;
-  size_t count;
-};
-
-// list-max-listpack-size as bytes or elements of one node.
-NodeLimit node_limit(int64_t fill) {
-  if (fill >= 0) return {SIZE_MAX, static_cast<size_t>(std::max<int64_t>(fill, 1))};
-  static constexpr size_t kBytes[] = {4096, 8192, 16384, 32768, 65536};
-  return {kBytes[std::min<int64_t>(-fill, 5) - 1], SIZE_MAX};
-}
-
-bool exceeds(int64_t fill, size_t bytes, size_t count) {
-  NodeLimit limit = node_limit(fill);
-  if (limit.bytes != SIZE_MAX) return bytes > limit.bytes;
-  return bytes > kListpackSafeBytes || count > limit.count;
-}
 
 // --- Replies
 
@@ -312,22 +255,19 @@ void List::expect(size_t count, size_t bytes) {
     bool fits = held + count <= kPackedItemsMax &&
                 held_bytes + bytes + count * kItemHeadBytesMax <= kPackedBytesMax;
     // Packed runs are well below any limit that is given in bytes.
-    if (fits && (fill < 0 || held + count <= node_limit(fill).count)) return;
+    if (fits && (fill < 0 || held + count <= listpack_limit(fill).count)) return;
     make_large();
   }
   ListNodes* list = nodes();
-  if (!list->is_quicklist && exceeds(fill, list->listpack_bytes + bytes, list->size() + count)) {
+  if (!list->is_quicklist &&
+      exceeds_listpack(fill, list->listpack_bytes + bytes, list->size() + count)) {
     list->is_quicklist = true;
   }
 }
 
 void List::note_added(std::string_view element) {
   ListNodes* list = nodes();
-  if (list->is_quicklist) return;
-  int64_t integer;
-  list->listpack_bytes += is_canonical_int64(element, &integer)
-                              ? listpack_integer_bytes(integer)
-                              : listpack_text_bytes(element.size());
+  if (!list->is_quicklist) list->listpack_bytes += listpack_bytes(element);
 }
 
 void List::note_removed(const packed::Item& item) {
@@ -338,7 +278,7 @@ void List::note_removed(const packed::Item& item) {
 void List::note_shrinkage() {
   ListNodes* list = nodes();
   if (!list->is_quicklist) return;
-  NodeLimit limit = node_limit(key_.context().limits.list_packed_size);
+  ListpackLimit limit = listpack_limit(key_.context().limits.list_packed_size);
   // Most items take one byte more in Redis, for reading backwards.
   size_t estimate = kListpackHeaderBytes + list->items_bytes() + list->size();
   if (estimate > limit.bytes / 2 || list->size() > limit.count / 2) return;
@@ -511,12 +451,7 @@ size_t List::erase_equal(std::string_view element, size_t limit, bool from_tail)
       key_.record(EffectKind::kListErase, {}, {}, static_cast<int64_t>(index), 1);
     });
     if (erased == 0) return 0;
-    if (!list->is_quicklist) {
-      int64_t integer;
-      list->listpack_bytes -=
-          erased * (is_canonical_int64(element, &integer) ? listpack_integer_bytes(integer)
-                                                          : listpack_text_bytes(element.size()));
-    }
+    if (!list->is_quicklist) list->listpack_bytes -= erased * listpack_bytes(element);
     if (list->size() == 0) {
       key_.erase();
     } else {
