@@ -93,7 +93,9 @@ void no_cluster(Context& c) {
 }
 
 // Redis Cluster's clients ask before they read from a replica; here every node may be read.
-void read_anywhere(Context& c) { c.reply.ok(); }
+void read_anywhere(Context& c) {
+  c.reply.ok();
+}
 
 void module_list(Context& c) {
   c.reply.array(0);
@@ -225,8 +227,8 @@ const CommandSpec kRows[] = {
      "Lists the modules: there are none.", "", module_list},
     {"READONLY", 1, kLoading | kStale | kFast | kConnection, {}, CommandGroup::kConnection, "3.0.0",
      "O(1)", "Does nothing: every node may be read.", "", read_anywhere},
-    {"READWRITE", 1, kLoading | kStale | kFast | kConnection, {}, CommandGroup::kConnection, "3.0.0",
-     "O(1)", "Does nothing: every node may be read.", "", read_anywhere},
+    {"READWRITE", 1, kLoading | kStale | kFast | kConnection, {}, CommandGroup::kConnection,
+     "3.0.0", "O(1)", "Does nothing: every node may be read.", "", read_anywhere},
     {"LOLWUT", -1, kReadonly | kFast, {}, kGroup, "5.0.0", "O(1)", "Returns the version.",
      "[VERSION version]", lolwut},
 };
