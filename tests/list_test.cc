@@ -368,6 +368,28 @@ TEST_CASE_FIXTURE(Lists, "encodings change at Redis' sizes") {
   CHECK(all("few") == array_reply({"c"}));
 }
 
+// What the effects of commands make of a list.
+class Replayed : public EffectRecorder {
+ public:
+  void record(const Effect& effect) override {
+    if (effect.key != "l") return;
+    auto at = list.begin() + effect.position;
+    if (effect.kind == EffectKind::kErase) {
+      list.clear();
+    } else if (effect.kind == EffectKind::kListInsert) {
+      list.insert(at, std::string(effect.element));
+    } else if (effect.kind == EffectKind::kListSet) {
+      *at = effect.element;
+    } else if (effect.kind == EffectKind::kListErase) {
+      list.erase(at, at + effect.count);
+    } else {
+      FAIL("no effect of a list");
+    }
+  }
+
+  Model list;
+};
+
 struct ModelList {
   Lists& run;
   Model model;
@@ -417,6 +439,24 @@ struct ModelList {
     REQUIRE(run.client.run({"LINSERT", "l", after ? "after" : "before", pivot, element}) ==
             integer_reply(static_cast<int64_t>(model.size())));
   }
+  void remove(std::mt19937_64& random) {
+    if (model.empty()) return;
+    std::string element = model[random() % model.size()];
+    bool from_tail = random() % 2 == 0;
+    REQUIRE(run.client.run({"LREM", "l", from_tail ? "-1" : "1", element}) == integer_reply(1));
+    auto found = from_tail ? std::find(model.rbegin(), model.rend(), element).base() - 1
+                           : std::find(model.begin(), model.end(), element);
+    model.erase(found);
+  }
+  void rotate(std::mt19937_64& random) {
+    if (model.empty()) return;
+    bool left = random() % 2 == 0;
+    std::string moved = left ? model.front() : model.back();
+    REQUIRE(run.client.run({"LMOVE", "l", "l", left ? "LEFT" : "RIGHT", left ? "RIGHT" : "LEFT"}) ==
+            bulk_reply(moved));
+    left ? model.pop_front() : model.pop_back();
+    left ? model.push_back(moved) : model.push_front(moved);
+  }
   void trim(std::mt19937_64& random) {
     auto size = static_cast<int64_t>(model.size());
     int64_t cut_head = static_cast<int64_t>(random() % 4);
@@ -434,24 +474,31 @@ TEST_CASE_FIXTURE(Lists, "any sequence of commands does what it does to a deque"
     CAPTURE(seed);
     std::mt19937_64 random(seed);
     client.limits().list_packed_size = seed % 4 == 0 ? 5 : -2;
+    Replayed replayed;
+    client.executor().set_recorder(&replayed);
     client("DEL l");
     ModelList list{*this, {}};
     size_t bytes_max = seed % 2 == 0 ? 60 : 3000;
     for (int step = 0; step < 1500; ++step) {
       // First it grows, then it shrinks.
-      uint64_t kind = random() % 10;
+      uint64_t kind = random() % 12;
       if (step < 900 ? kind < 5 : kind < 2) {
         list.push(random, bytes_max);
       } else if (kind < 7) {
         list.pop(random);
       } else if (kind < 9) {
         list.edit(random, bytes_max);
-      } else {
+      } else if (kind < 10) {
         list.trim(random);
+      } else if (kind < 11) {
+        list.remove(random);
+      } else {
+        list.rotate(random);
       }
       REQUIRE(client("LLEN l") == integer_reply(static_cast<int64_t>(list.model.size())));
       if (step % 50 != 0) continue;
       REQUIRE(all("l") == list.range(0, -1));
+      REQUIRE(replayed.list == list.model);
       auto start = static_cast<int64_t>(random() % 40) - 20;
       auto stop = static_cast<int64_t>(random() % 40) - 20;
       REQUIRE(client.run({"LRANGE", "l", std::to_string(start), std::to_string(stop)}) ==
@@ -459,6 +506,7 @@ TEST_CASE_FIXTURE(Lists, "any sequence of commands does what it does to a deque"
       REQUIRE(client("COPY l copied REPLACE").starts_with(list.model.empty() ? ":0" : ":1"));
       if (!list.model.empty()) REQUIRE(all("copied") == list.range(0, -1));
     }
+    client.executor().set_recorder(nullptr);
   }
 }
 
