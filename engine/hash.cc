@@ -149,6 +149,33 @@ bool Hash::set(std::string_view field, std::string_view value, HashFields::Deadl
   return is_new;
 }
 
+bool Hash::must_be_large(Args pairs) const {
+  const Limits& limits = key_.context().limits;
+  auto size_max = static_cast<uint64_t>(static_cast<int64_t>(limits.hash_packed_value_bytes));
+  bool too_large = static_cast<int64_t>(pairs.size() / 2) > limits.hash_packed_entries;
+  for (std::string_view arg : pairs) too_large |= arg.size() > size_max;
+  return too_large;
+}
+
+int64_t Hash::set_all(Args pairs) {
+  int64_t added = 0;
+  size_t taken = 0;
+  if (!key_.exists() || !fields().is_large()) {
+    if (must_be_large(pairs)) {
+      make_large();
+    } else if (!key_.exists()) {
+      Entry* fresh = HashFields::make_of(key_.db(), key_.name(), pairs, &taken);
+      if (fresh != nullptr) key_.put(fresh);
+      added = static_cast<int64_t>(taken / 2);
+      for (size_t i = 0; key_.records() && i < taken; i += 2) {
+        key_.record(EffectKind::kField, pairs[i], pairs[i + 1]);
+      }
+    }
+  }
+  for (size_t i = taken; i < pairs.size(); i += 2) added += set(pairs[i], pairs[i + 1]);
+  return added;
+}
+
 bool Hash::erase(std::string_view field) {
   if (!key_.exists()) return false;
   HashFields target = fields();

@@ -30,13 +30,13 @@ class Hash {
   // Sets a field, making the key if need be; true when the field is new.
   bool set(std::string_view field, std::string_view value,
            HashFields::Deadline deadline = HashFields::Deadline::kDropped);
+  // Sets fields and values in turn; returns how many fields are new. What the limits say of the
+  // arguments as a whole decides the encoding first, as in Redis.
+  int64_t set_all(Args pairs);
   // True when the field was there and not due. Erases the key with its last field.
   bool erase(std::string_view field);
   // The field is there. Milliseconds of Unix time, or kNoDeadline.
   void set_deadline(std::string_view field, int64_t deadline_ms);
-  // Turns large, making the key if need be, ahead of insertions that will not stay packed. Not a
-  // change that anybody sees: the caller inserts next.
-  void make_large();
   // Writers call this first: fields past their deadline go, and with the last of them the key.
   void drop_due();
 
@@ -45,6 +45,9 @@ class Hash {
   void moved_to(const HashFields& fields) {
     if (fields.entry() != key_.entry()) key_.moved(fields.entry());
   }
+
+  [[nodiscard]] bool must_be_large(Args pairs) const;
+  void make_large();
 
   Key& key_;
 };

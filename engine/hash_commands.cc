@@ -29,16 +29,6 @@ bool refuses_pairs(Context& context, std::string_view name) {
   return true;
 }
 
-// A hash that these arguments cannot leave packed turns large at once.
-void prepare(Hash& hash, Key& key, Args pairs) {
-  if (key.exists() && hash.fields().is_large()) return;
-  const Limits& limits = key.context().limits;
-  auto size_max = static_cast<uint64_t>(static_cast<int64_t>(limits.hash_packed_value_bytes));
-  bool too_large = static_cast<int64_t>(pairs.size() / 2) > limits.hash_packed_entries;
-  for (std::string_view arg : pairs) too_large |= arg.size() > size_max;
-  if (too_large) hash.make_large();
-}
-
 // HSET and HMSET: the number of new fields, or -1 when nothing was done.
 int64_t set_fields(Context& context, std::string_view name) {
   if (refuses_pairs(context, name)) return -1;
@@ -46,10 +36,7 @@ int64_t set_fields(Context& context, std::string_view name) {
   if (!key.allows(Type::kHash)) return -1;
   Hash hash(key);
   hash.drop_due();
-  Args pairs = context.args.subspan(2);
-  prepare(hash, key, pairs);
-  int64_t added = 0;
-  for (size_t i = 0; i < pairs.size(); i += 2) added += hash.set(pairs[i], pairs[i + 1]);
+  int64_t added = hash.set_all(context.args.subspan(2));
   key.changed();
   return added;
 }
@@ -72,8 +59,7 @@ void hsetnx(Context& context) {
     context.reply.integer(0);
     return;
   }
-  prepare(hash, key, context.args.subspan(2));
-  hash.set(context.args[2], context.args[3]);
+  hash.set_all(context.args.subspan(2));
   key.changed();
   context.reply.integer(1);
 }

@@ -53,10 +53,28 @@ int64_t HashFields::Packed::deadline_ms() const {
   return at_ms == kPackedNoDeadline ? kNoDeadline : at_ms;
 }
 
-Entry* HashFields::make(int db, std::string_view name, bool has_deadline) {
-  Entry* entry =
-      Entry::make(Type::kHash, Encoding::kPacked, db, name, has_deadline, packed::kHeaderBytes);
+Entry* HashFields::make(int db, std::string_view name) {
+  Entry* entry = Entry::make(Type::kHash, Encoding::kPacked, db, name, false, packed::kHeaderBytes);
   packed::set_header(entry->value(), 0, 0);
+  return entry;
+}
+
+Entry* HashFields::make_of(int db, std::string_view name, Args pairs, size_t* taken) {
+  size_t bytes = 0;
+  for (std::string_view arg : pairs) bytes += packed::Encoded(arg).size();
+  if (bytes > packed::kItemsBytesMax) return nullptr;
+  Entry* entry =
+      Entry::make(Type::kHash, Encoding::kPacked, db, name, false, packed::kHeaderBytes + bytes);
+  uint8_t* begin = entry->value() + packed::kHeaderBytes;
+  uint8_t* at = begin;
+  size_t i = 0;
+  for (; i < pairs.size(); i += 2) {
+    packed::Encoded field(pairs[i]);
+    if (packed::find(begin, at, field, 2) != nullptr) break;
+    at = packed::Encoded(pairs[i + 1]).write(field.write(at));
+  }
+  packed::set_header(entry->value(), static_cast<uint32_t>(at - begin), static_cast<uint32_t>(i));
+  *taken = i;
   return entry;
 }
 

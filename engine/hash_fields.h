@@ -26,6 +26,7 @@
 #include "engine/keyspace.h"
 #include "engine/limits.h"
 #include "engine/packed.h"
+#include "engine/session.h"
 #include "engine/table.h"
 
 namespace dyno {
@@ -126,7 +127,11 @@ class HashFields {
   explicit HashFields(Entry* entry) : entry_(entry) {}
 
   // An empty hash under a name, in no table.
-  [[nodiscard]] static Entry* make(int db, std::string_view name, bool has_deadline = false);
+  [[nodiscard]] static Entry* make(int db, std::string_view name);
+  // A packed hash of the first of these pairs, up to one whose field is there already; `taken`
+  // counts the arguments it holds. Null when they are too many bytes for a packed hash. The caller
+  // has seen to the limits.
+  [[nodiscard]] static Entry* make_of(int db, std::string_view name, Args pairs, size_t* taken);
 
   [[nodiscard]] Entry* entry() const { return entry_; }
   [[nodiscard]] bool is_large() const { return entry_->encoding() == Encoding::kLarge; }

@@ -112,6 +112,23 @@ void Set::prepare(std::string_view first, size_t count) {
   moved_to(target);
 }
 
+int64_t Set::add_all(Args members) {
+  if (!key_.exists()) {
+    size_t size = 0;
+    Entry* fresh =
+        SetMembers::make_of(key_.db(), key_.name(), members, key_.context().limits, &size);
+    if (fresh != nullptr) {
+      key_.put(fresh);
+      if (key_.records()) record(key_);
+      return static_cast<int64_t>(size);
+    }
+  }
+  if (members.size() > 1) prepare(members[0], members.size());
+  int64_t added = 0;
+  for (std::string_view member : members) added += add(member);
+  return added;
+}
+
 bool Set::add(std::string_view member) {
   const Limits& limits = key_.context().limits;
   if (!key_.exists()) key_.put(SetMembers::make(key_.db(), key_.name(), member, 1, limits));

@@ -27,6 +27,8 @@ class Set {
   // Gets ready for `count` insertions, of which the first is `first`: makes the key if need be, in
   // the encoding that suits them. Not a change that anybody sees: the caller inserts next.
   void prepare(std::string_view first, size_t count);
+  // Adds members; returns how many were not there. Makes the key if need be.
+  int64_t add_all(Args members);
   // True when the member was not there. Makes the key if need be.
   bool add(std::string_view member);
   // True when the member was there. Erases the key with its last member.

@@ -25,11 +25,7 @@ constexpr size_t kRepeatedReplyBytesMax = 256 * 1024 * 1024;
 void sadd(Context& context) {
   Key key(context, context.args[1], Key::Use::kWrite);
   if (!key.allows(Type::kSet)) return;
-  Set set(key);
-  Args members = context.args.subspan(2);
-  if (members.size() > 1) set.prepare(members[0], members.size());
-  int64_t added = 0;
-  for (std::string_view member : members) added += set.add(member);
+  int64_t added = Set(key).add_all(context.args.subspan(2));
   if (added != 0) key.changed();
   context.reply.integer(added);
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <new>
+#include <vector>
 
 #include "engine/packed_entry.h"
 
@@ -62,6 +63,60 @@ Entry* SetMembers::make(int db, std::string_view name, std::string_view first, s
     return make_integers(db, name);
   }
   return count <= limits.set_packed_entries ? make_packed(db, name) : make_large(db, name);
+}
+
+Entry* SetMembers::make_of(int db, std::string_view name, Args members, const Limits& limits,
+                           size_t* size) {
+  int64_t integer;
+  auto count = static_cast<int64_t>(members.size());
+  if (is_canonical_int64(members[0], &integer) && count <= integers_max(limits)) {
+    return make_integers_of(db, name, members, size);
+  }
+  if (count > limits.set_packed_entries) return nullptr;
+  return make_packed_of(db, name, members, limits, size);
+}
+
+Entry* SetMembers::make_integers_of(int db, std::string_view name, Args members, size_t* size) {
+  std::vector<int64_t> integers(members.size());
+  for (size_t i = 0; i < members.size(); ++i) {
+    if (!is_canonical_int64(members[i], &integers[i])) return nullptr;
+  }
+  std::sort(integers.begin(), integers.end());
+  integers.erase(std::unique(integers.begin(), integers.end()), integers.end());
+  auto count = static_cast<uint32_t>(integers.size());
+  uint32_t width =
+      std::max(integer_run::width_of(integers.front()), integer_run::width_of(integers.back()));
+  Entry* entry = Entry::make(Type::kSet, Encoding::kIntegers, db, name, false,
+                             integer_run::bytes(count, width));
+  integer_run::set_head(entry->value(), count, width);
+  for (uint32_t i = 0; i < count; ++i) integer_run::write(entry->value(), i, width, integers[i]);
+  *size = count;
+  return entry;
+}
+
+Entry* SetMembers::make_packed_of(int db, std::string_view name, Args members, const Limits& limits,
+                                  size_t* size) {
+  size_t bytes = 0;
+  auto size_max = static_cast<uint64_t>(static_cast<int64_t>(limits.set_packed_value_bytes));
+  for (std::string_view member : members) {
+    if (member.size() > size_max) return nullptr;
+    bytes += packed::Encoded(member).size();
+  }
+  if (bytes > packed::kItemsBytesMax) return nullptr;
+  Entry* entry =
+      Entry::make(Type::kSet, Encoding::kPacked, db, name, false, packed::kHeaderBytes + bytes);
+  uint8_t* begin = entry->value() + packed::kHeaderBytes;
+  uint8_t* at = begin;
+  uint32_t count = 0;
+  for (std::string_view member : members) {
+    packed::Encoded item(member);
+    if (packed::find(begin, at, item) != nullptr) continue;
+    at = item.write(at);
+    ++count;
+  }
+  packed::set_header(entry->value(), static_cast<uint32_t>(at - begin), count);
+  *size = count;
+  return entry;
 }
 
 bool SetMembers::contains(std::string_view member) const {

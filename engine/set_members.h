@@ -23,6 +23,7 @@
 #include "engine/keyspace.h"
 #include "engine/limits.h"
 #include "engine/packed.h"
+#include "engine/session.h"
 #include "engine/table.h"
 
 namespace dyno {
@@ -60,6 +61,10 @@ class SetMembers {
   // An empty set under a name, in no table, made for `expected` members like `first`.
   [[nodiscard]] static Entry* make(int db, std::string_view name, std::string_view first,
                                    size_t expected, const Limits& limits);
+  // A small set of all these members, or null when they do not make one. `size` is their number
+  // without repetitions.
+  [[nodiscard]] static Entry* make_of(int db, std::string_view name, Args members,
+                                      const Limits& limits, size_t* size);
   // An empty set of integers, which becomes what its members make it; a large one.
   [[nodiscard]] static Entry* make_integers(int db, std::string_view name);
   [[nodiscard]] static Entry* make_packed(int db, std::string_view name);
@@ -115,6 +120,10 @@ class SetMembers {
   }
 
  private:
+  [[nodiscard]] static Entry* make_integers_of(int db, std::string_view name, Args members,
+                                               size_t* size);
+  [[nodiscard]] static Entry* make_packed_of(int db, std::string_view name, Args members,
+                                             const Limits& limits, size_t* size);
   [[nodiscard]] static packed::Item view(const uint64_t* word) {
     std::string_view member = Table<MemberTraits>::node(*word)->member();
     return {packed::Item::Kind::kText, member, 0, 0, nullptr};
