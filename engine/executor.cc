@@ -41,12 +41,21 @@ std::string lower_full_name(const CommandSpec& spec) {
   return to_lower(spec.name);
 }
 
+// Exactly one key, the first argument: the usual case, locked without any bookkeeping.
+bool has_one_key(const CommandSpec& spec, Args args) {
+  if (spec.find_keys != nullptr || spec.keys.first != 1) return false;
+  if (spec.flags & (kLocksAll | kLocksItself)) return false;
+  if (spec.keys.last == 1) return spec.locks_all == nullptr || !spec.locks_all(args);
+  return spec.keys.last == -1 && static_cast<int>(args.size()) == 1 + spec.keys.step;
+}
+
 }  // namespace
 
 // The slots that a command locks: a few in place, all of them as a mark.
 struct Executor::LockSet {
   std::vector<SlotIndex> slots;  // Ascending, without duplicates, once sealed.
   bool all = false;
+  std::vector<KeyHash> hashes;  // Of the keys, as the command names them.
 
   void add(SlotIndex slot) { slots.push_back(slot); }
   void seal() {
@@ -190,8 +199,7 @@ void Executor::call(Context& context) {
   }
   uint64_t started = cycles();
   context.db = keyspace_.physical_db(context.session.db);
-  bool one_key = spec.find_keys == nullptr && spec.keys.first == 1 && spec.keys.last == 1 &&
-                 !(spec.flags & (kLocksAll | kLocksItself));
+  bool one_key = has_one_key(spec, context.args);
   if (one_key) [[likely]] {
     context.hashed = context.hash(context.args[1]);
     context.hashed_key = context.args[1];
@@ -221,12 +229,28 @@ void Executor::gather_slots(const CommandSpec& spec, Args args, LockSet* locks) 
     locks->all = true;
   }
   if (locks->all || (spec.flags & kLocksItself)) return;
-  std::vector<int> indexes;
+  static thread_local std::vector<int> indexes;
+  indexes.clear();
   // Arguments that do not tell their keys get an error from the body; until then nothing is safe to
   // touch but under all locks.
   if (!CommandTable::key_indexes(spec, args, &indexes)) locks->all = true;
   for (int index : indexes) {
-    locks->add(keyspace_.hash(args[static_cast<size_t>(index)]).slot());
+    KeyHash hash = keyspace_.hash(args[static_cast<size_t>(index)]);
+    __builtin_prefetch(&keyspace_.slot(hash.slot()));
+    locks->add(hash.slot());
+    locks->hashes.push_back(hash);
+  }
+}
+
+// What the keys' lookups will read, all at once instead of one after the other. The slots are
+// locked.
+void Executor::prefetch_keys(int db, const LockSet& locks) const {
+  if (locks.hashes.size() < 2) return;
+  for (KeyHash hash : locks.hashes) {
+    keyspace_.slot(hash.slot()).table.prefetch_group(position_in_slot(hash.inner, db));
+  }
+  for (KeyHash hash : locks.hashes) {
+    keyspace_.slot(hash.slot()).table.prefetch_node(position_in_slot(hash.inner, db));
   }
 }
 
@@ -252,6 +276,7 @@ void Executor::run_locked(Context& context) {
   gather_slots(*context.spec, context.args, &locks);
   locks.seal();
   lock_for(context, &locks);
+  prefetch_keys(context.db, locks);
   context.spec->body(context);
   finish(context, locks);
 }
@@ -268,7 +293,8 @@ void Executor::lock_for(Context& context, LockSet* locks) {
       return;
     }
     // More slots are needed: unlock, and take all of them in order.
-    LockSet held{{locks->slots.begin(), locks->slots.begin() + static_cast<long>(wanted)}, false};
+    LockSet held;
+    held.slots.assign(locks->slots.begin(), locks->slots.begin() + static_cast<long>(wanted));
     held.unlock(keyspace_);
     locks->seal();
   }

@@ -97,6 +97,7 @@ class Executor {
   void call(Context& context);
   void run_locked(Context& context);
   void gather_slots(const CommandSpec& spec, Args args, LockSet* locks) const;
+  void prefetch_keys(int db, const LockSet& locks) const;
   void add_destinations(LockSet* locks) const;
   // Locks the set, widened by what waiters may need.
   void lock_for(Context& context, LockSet* locks);
