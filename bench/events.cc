@@ -14,6 +14,7 @@
 #include "bench/command_template.h"
 #include "bench/control.h"
 #include "bench/duration.h"
+#include "bench/tally.h"
 
 extern char** environ;
 
@@ -21,7 +22,7 @@ namespace dyno::bench {
 
 namespace {
 
-constexpr unsigned kTimeout_ms = 60'000;
+constexpr unsigned kTimeout_ms = 10'000;
 
 void nap() {
   std::this_thread::sleep_for(std::chrono::milliseconds(2));
@@ -77,8 +78,7 @@ void Events::run_one(const EventSpec& spec, uint64_t origin_ns) {
   const double at_s = static_cast<double>(begin - origin_ns) / static_cast<double>(kSecond_ns);
   Reply reply;
   if ((connected || control.connect(access_, 0, kTimeout_ms)) && control.call(*words, reply)) {
-    const std::string outcome =
-        reply.kind == ReplyKind::kError ? ": " + std::string(reply.text) : "";
+    const std::string outcome = reply.kind == ReplyKind::kError ? ": " + printable(reply.text) : "";
     mark(at_s, spec.command + outcome, static_cast<double>(now_ns() - begin) / 1e6);
   } else {
     mark(at_s, spec.command + ": " + control.error(), 0);

@@ -52,6 +52,7 @@ void raise_descriptor_limit() {
 
 int run_session(const Options& options) {
   Progress progress(options.quiet ? Progress::Style::kNone : options.progress);
+  if (!options.csv_path.empty() && !write_text_file(options.csv_path, "")) return kExitUsage;
   Session session(options, progress);
   const bool good = session.run();
   const bool to_stdout =

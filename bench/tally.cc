@@ -4,6 +4,15 @@
 
 namespace dyno::bench {
 
+std::string printable(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    out += byte >= 0x20 && byte < 0x7f ? c : '.';
+  }
+  return out;
+}
+
 ErrorKind& ErrorCounts::kind_of(std::string_view kind) {
   for (ErrorKind& known : kinds_) {
     if (known.kind == kind) return known;
@@ -17,11 +26,7 @@ void ErrorCounts::count(std::string_view kind, std::string_view text, std::strin
                         uint64_t at_ns, uint64_t times) {
   ErrorKind& known = kind_of(kind.substr(0, 40));
   if (known.count == 0) {
-    // Whatever a server sends reaches a terminal and a web page, so control bytes are replaced.
-    for (const char c : text.substr(0, 200)) {
-      const auto byte = static_cast<unsigned char>(c);
-      known.first += byte >= 0x20 && byte < 0x7f ? c : '.';
-    }
+    known.first = printable(text.substr(0, 200));
     if (!where.empty()) known.first += " (" + std::string(where) + ")";
     known.first_at_ns = at_ns;
   }

@@ -18,6 +18,10 @@
 
 namespace dyno::bench {
 
+/// What a server sent reaches terminals, web pages and JSON: bytes that are not printable ASCII
+/// become dots.
+std::string printable(std::string_view text);
+
 struct ErrorKind {
   std::string kind;  // "closed", "timeout", "ERR", "WRONGTYPE" …
   uint64_t count = 0;

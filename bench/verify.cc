@@ -9,6 +9,7 @@
 
 #include "bench/command_template.h"
 #include "bench/control.h"
+#include "bench/tally.h"
 
 namespace dyno::bench {
 
@@ -56,9 +57,9 @@ bool parse_cell_kinds(std::string_view text, std::vector<CellKind>& kinds, std::
   return true;
 }
 
-void VerifyFindings::add(Kind kind, std::string text) {
+void VerifyFindings::add(Kind kind, const std::string& text) {
   ++counts[kind];
-  if (listed[kind].size() < kListedMax) listed[kind].push_back(std::move(text));
+  if (listed[kind].size() < kListedMax) listed[kind].push_back(printable(text));
 }
 
 void VerifyFindings::merge(const VerifyFindings& other) {

@@ -67,7 +67,7 @@ struct VerifyFindings {
   uint64_t cells_read_back = 0;          // times endpoints
   std::vector<std::string> unreachable;  // endpoints that could not be read back
 
-  void add(Kind kind, std::string text);
+  void add(Kind kind, const std::string& text);
   void merge(const VerifyFindings& other);
   uint64_t total() const;
 };

@@ -100,9 +100,8 @@ void Worker::wait_and_handle() {
 
 uint64_t Worker::wait_limit(uint64_t now) const {
   uint64_t until = std::min(next_check_ns_, plan_.stop_at_ns);
-  // While every client is busy the next reply, not the clock, makes a request possible.
-  if (plan_.open_loop() && !ending_ && budget_ > 0 &&
-      open_requests_ < clients_.size() * plan_.pipeline) {
+  // While no client is free the next reply or connection, not the clock, makes a request possible.
+  if (plan_.open_loop() && !ending_ && budget_ > 0 && !starved_) {
     until = std::min(until, schedule_.next_ns());
   }
   if (until > now) return until - now;
@@ -196,7 +195,7 @@ bool Worker::on_reply(Connection& client, const Reply& reply, uint64_t now) {
       tally_.errors.count("nested error", operation.name,
                           plan_.access.endpoints[client.endpoint].where(), now);
     }
-    if (reply.kind == ReplyKind::kNull && front.sent_ns >= plan_.measure_from_ns) {
+    if (reply.kind == ReplyKind::kNull && measured(front)) {
       ++tally_.cell(client.endpoint, front.operation).misses;
     }
   }
@@ -205,8 +204,10 @@ bool Worker::on_reply(Connection& client, const Reply& reply, uint64_t now) {
   client.pending.pop();
   --open_requests_;
   if (done.failed) {
-    ++tally_.failed;
-    ++tally_.endpoints[client.endpoint].failed;
+    if (measured(done)) {
+      ++tally_.failed;
+      ++tally_.endpoints[client.endpoint].failed;
+    }
     return true;
   }
   if (operation.next_step >= 0) {
@@ -220,7 +221,7 @@ bool Worker::on_reply(Connection& client, const Reply& reply, uint64_t now) {
 }
 
 void Worker::complete(Connection& client, const Pending& done, uint64_t now) {
-  if (done.sent_ns < plan_.measure_from_ns || done.intended_ns < plan_.measure_from_ns) return;
+  if (!measured(done)) return;
   client.failures = 0;
   ++tally_.answered;
   ++tally_.endpoints[client.endpoint].requests;
@@ -301,9 +302,13 @@ void Worker::render(Connection& client, Pending& pending) {
 // Open loop: everything that is due is rendered, then every client that got something sends once.
 void Worker::dispatch(uint64_t now) {
   dirty_.clear();
+  starved_ = false;
   while (may_issue(now) && schedule_.next_ns() <= now && schedule_.next_ns() < plan_.stop_at_ns) {
     Connection* const client = free_client();
-    if (client == nullptr) break;
+    if (client == nullptr) {
+      starved_ = true;
+      break;
+    }
     if (!client->dirty) dirty_.push_back(client);
     issue(*client, schedule_.next_ns(), now);
     schedule_.advance();
@@ -340,7 +345,7 @@ void Worker::settle(uint64_t now) {
     while (!client.pending.empty()) {
       const Pending& open = client.pending.front();
       if (verify_ != nullptr) verify_->on_lost(open.operation, open.key, open.tag);
-      if (open.intended_ns >= plan_.measure_from_ns) {
+      if (measured(open)) {
         ++tally_.unanswered;
         Cell& cell = tally_.cell(client.endpoint, open.reported);
         cell.service.record(now - open.sent_ns);

@@ -63,6 +63,9 @@ class Worker {
   void flush(Connection& client, uint64_t now);
   void watch(Connection& client);
 
+  bool measured(const Pending& pending) const {
+    return pending.intended_ns >= plan_.measure_from_ns;
+  }
   bool may_issue(uint64_t now);
   void fill(Connection& client, uint64_t now);
   void issue(Connection& client, uint64_t intended_ns, uint64_t now);
@@ -98,6 +101,7 @@ class Worker {
   uint32_t load_operation_ = 0;
   size_t turn_ = 0;  // open loop: where to look for a free client
   size_t open_requests_ = 0;
+  bool starved_ = false;  // open loop: something is due and no client is free
   bool ending_ = false;
   uint64_t end_ns_ = 0;
   std::vector<Connection*> dirty_;

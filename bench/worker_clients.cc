@@ -106,12 +106,14 @@ void Worker::fail(Connection& client, std::string_view kind, std::string_view te
   // asked.
   if (!ending_ || !client.pending.empty()) count_error(kind, text, client, now);
   if (client.state == Connection::State::kReady) ++tally_.endpoints[client.endpoint].disconnects;
-  tally_.failed += client.pending.size();
-  tally_.endpoints[client.endpoint].failed += client.pending.size();
   open_requests_ -= client.pending.size();
   while (!client.pending.empty()) {
     const Pending& lost = client.pending.front();
     if (verify_ != nullptr) verify_->on_lost(lost.operation, lost.key, lost.tag);
+    if (measured(lost)) {
+      ++tally_.failed;
+      ++tally_.endpoints[client.endpoint].failed;
+    }
     client.pending.pop();
   }
   client.close();
