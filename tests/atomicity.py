@@ -232,7 +232,8 @@ def moves_and_renames(port, seconds):
     client.must("SADD", "bag:0", *[str(number) for number in range(tokens)])
     client.must("SET", "name:a", "v")
     check(at_once([mover] * 2 + [renamer, counter], seconds))
-    found = sorted(int(x) for n in range(4) for x in client.must("LRANGE", "ring:%d" % n, "0", "-1"))
+    rings = client.pipeline([["LRANGE", "ring:%d" % n, "0", "-1"] for n in range(4)])
+    found = sorted(int(token) for ring in rings for token in ring)
     same(found, list(range(tokens)), "the tokens of the lists")
 
 
