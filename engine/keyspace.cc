@@ -95,12 +95,15 @@ void Keyspace::unlock_all() {
   for (uint32_t i = 0; i < kSlotCount; ++i) slots_[i].lock.unlock();
 }
 
-void Keyspace::flush(int db, bool lazy) {
-  bool others = false;
-  for (int other = 0; other < kDatabaseCount && db >= 0; ++other) {
-    others |= other != db && key_count(other) != 0;
+bool Keyspace::is_alone(int db) const {
+  for (int other = 0; other < kDatabaseCount; ++other) {
+    if (other != db && key_count(other) != 0) return false;
   }
-  if (others) {
+  return true;
+}
+
+void Keyspace::flush(int db, bool lazy) {
+  if (db >= 0 && !is_alone(db)) {
     int physical = physical_db(db);
     for (uint32_t i = 0; i < kSlotCount; ++i) flush_slot(slots_[i], physical);
   } else {

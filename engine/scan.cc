@@ -288,21 +288,38 @@ bool read_flush_mode(Context& c, FlushMode* mode) {
   return true;
 }
 
-// Empties a database, or all with -1. Other clients see the keys go at once; SYNC answers when
-// their memory is free, and without a word the command frees what takes about a millisecond.
-void flush(Context& c, int db) {
-  constexpr int64_t kUnsaidUs = 1000;
-  FlushMode mode;
-  if (!read_flush_mode(c, &mode)) return;
+// Takes one database out of tables that others share, slot by slot: nobody waits for all of it.
+// What is written meanwhile may stay, as if it had been written afterwards.
+void flush_shared(Context& c, int physical_db) {
+  for (uint32_t i = 0; i < kSlotCount; ++i) {
+    Slot& slot = c.keyspace.slot(static_cast<SlotIndex>(i));
+    SlotHold hold(c, slot);
+    c.keyspace.flush_slot(slot, physical_db);
+  }
+}
+
+// Takes whole tables away, under all locks, and frees them later.
+void flush_whole(Context& c, int db) {
   if (!c.holds_all) c.keyspace.lock_all();
   c.keyspace.flush(db, /*lazy=*/true);
-  stats().changes.add();
   if (c.effects != nullptr) {
     int physical = db < 0 ? -1 : c.keyspace.physical_db(db);
     c.effects->record({EffectKind::kFlush, physical, {}, {}, {}, 0, 0, 0});
   }
+  if (!c.holds_all) c.keyspace.unlock_all();
+}
+
+// Empties a database, or all with -1. SYNC answers when the memory is free, and without a word the
+// command frees what takes about a millisecond.
+void flush(Context& c, int db) {
+  constexpr int64_t kUnsaidUs = 1000;
+  FlushMode mode;
+  if (!read_flush_mode(c, &mode)) return;
+  // An effect is of one moment.
+  bool at_once = db < 0 || c.holds_all || c.effects != nullptr || c.keyspace.is_alone(db);
+  at_once ? flush_whole(c, db) : flush_shared(c, c.keyspace.physical_db(db));
+  stats().changes.add();
   if (!c.holds_all) {
-    c.keyspace.unlock_all();
     if (mode == FlushMode::kSync) c.keyspace.reclaimer().finish();
     if (mode == FlushMode::kUnsaid) static_cast<void>(c.keyspace.reclaimer().run(kUnsaidUs));
   }

