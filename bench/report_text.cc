@@ -119,14 +119,15 @@ void add_series(std::string& out, const RunResult& run) {
   out += "  second by second (answered, failed, p50, p99, max";
   out += run.endpoints.size() > 1 ? ", answered by endpoint)\n" : ")\n";
   constexpr size_t kShown = 60;
+  const auto shown = [](uint64_t ns) {
+    return ns == 0 ? std::string("-") : show_duration(static_cast<double>(ns));
+  };
   for (size_t i = 0; i < run.series.size() && i < kShown; ++i) {
     const SeriesPoint& point = run.series[i];
     out += pad(show_amount(point.at_s), 8) + " s" +
            pad(show_count(static_cast<double>(point.answered)), 12) +
-           pad(show_count(static_cast<double>(point.failed)), 12) +
-           pad(show_duration(static_cast<double>(point.p50_ns)), 10) +
-           pad(show_duration(static_cast<double>(point.p99_ns)), 10) +
-           pad(show_duration(static_cast<double>(point.max_ns)), 10);
+           pad(show_count(static_cast<double>(point.failed)), 12) + pad(shown(point.p50_ns), 10) +
+           pad(shown(point.p99_ns), 10) + pad(shown(point.max_ns), 10);
     if (run.endpoints.size() > 1) {
       for (const uint64_t answered : point.endpoint_answered) {
         out += pad(show_count(static_cast<double>(answered)), 10);
