@@ -13,24 +13,35 @@ namespace {
 // Longest name of a command or of "PARENT|SUB".
 constexpr size_t kNameBytesMax = 64;
 
-uint64_t prefix_of(std::string_view upper) {
+// The first eight bytes, with letters in upper case. Other bytes change too, but into none of a
+// name, so that for a name of letters only the prefix is as good as the text.
+uint64_t prefix_of(std::string_view name) {
+  constexpr uint64_t kUpperCase = 0xdfdfdfdfdfdfdfdf;
   uint64_t prefix = 0;
-  std::memcpy(&prefix, upper.data(), std::min<size_t>(upper.size(), 8));
-  return prefix;
+  const char* bytes = name.data();
+  size_t size = name.size();
+  if (size >= 8) {
+    std::memcpy(&prefix, bytes, 8);
+  } else if (size >= 4) {
+    uint32_t first;
+    uint32_t last;
+    std::memcpy(&first, bytes, 4);
+    std::memcpy(&last, bytes + size - 4, 4);
+    prefix = first | (uint64_t{last} << (8 * (size - 4)));
+  } else {
+    for (size_t i = 0; i < size; ++i) {
+      prefix |= uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * i);
+    }
+  }
+  return prefix & kUpperCase;
+}
+
+bool is_letters(std::string_view name) {
+  return std::all_of(name.begin(), name.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
 }
 
 size_t mix(uint64_t prefix, size_t size) {
   return static_cast<size_t>(((prefix + size) * 0x9e3779b97f4a7c15ull) >> 40);
-}
-
-// Upper-cases into `out`; empty when the name is longer than any command's.
-std::string_view upper_name(std::string_view name, char* out) {
-  if (name.size() > kNameBytesMax) return {};
-  for (size_t i = 0; i < name.size(); ++i) {
-    char c = name[i];
-    out[i] = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
-  }
-  return {out, name.size()};
 }
 
 }  // namespace
@@ -73,36 +84,40 @@ void CommandTable::rebuild() {
   while (size < all_.size() * 4) size *= 2;
   buckets_.assign(size, Bucket{});
   for (const CommandSpec& spec : all_) {
-    DYNO_CHECK(find_upper(spec.name) == nullptr);
+    DYNO_CHECK(find_bucket(spec.name) == nullptr);
     uint64_t prefix = prefix_of(spec.name);
     size_t at = mix(prefix, spec.name.size()) & (size - 1);
     while (buckets_[at].spec != nullptr) at = (at + 1) & (size - 1);
-    buckets_[at] = {prefix, &spec};
+    bool short_letters = spec.name.size() <= 8 && is_letters(spec.name);
+    bool subcommand = spec.name.find('|') != std::string_view::npos;
+    buckets_[at] = {prefix, &spec, static_cast<uint8_t>(spec.name.size()), short_letters,
+                    subcommand};
   }
 }
 
-const CommandSpec* CommandTable::find_upper(std::string_view upper) const {
-  if (upper.empty()) return nullptr;
-  uint64_t prefix = prefix_of(upper);
-  size_t at = mix(prefix, upper.size()) & (buckets_.size() - 1);
+const CommandTable::Bucket* CommandTable::find_bucket(std::string_view name) const {
+  if (name.empty() || name.size() > kNameBytesMax) return nullptr;
+  uint64_t prefix = prefix_of(name);
+  size_t at = mix(prefix, name.size()) & (buckets_.size() - 1);
   for (; buckets_[at].spec != nullptr; at = (at + 1) & (buckets_.size() - 1)) {
-    if (buckets_[at].prefix == prefix && buckets_[at].spec->name == upper) return buckets_[at].spec;
+    const Bucket& bucket = buckets_[at];
+    if (bucket.prefix != prefix || bucket.name_size != name.size()) continue;
+    if (bucket.short_letters || equals_ignore_case(bucket.spec->name, name)) return &bucket;
   }
   return nullptr;
 }
 
 const CommandSpec* CommandTable::find_name(std::string_view name) const {
-  char upper[kNameBytesMax];
-  return find_upper(upper_name(name, upper));
+  const Bucket* bucket = find_bucket(name);
+  return bucket == nullptr ? nullptr : bucket->spec;
 }
 
 const CommandSpec* CommandTable::find(Args args) const {
-  char upper[kNameBytesMax];
-  std::string_view name = upper_name(args[0], upper);
+  const Bucket* bucket = find_bucket(args[0]);
   // A bar would reach a subcommand's row past its container.
-  if (name.find('|') != std::string_view::npos) return nullptr;
-  const CommandSpec* spec = find_upper(name);
-  if (spec == nullptr || !spec->is_container() || args.size() < 2) return spec;
+  if (bucket == nullptr || bucket->subcommand) return nullptr;
+  const CommandSpec* spec = bucket->spec;
+  if (!spec->is_container() || args.size() < 2) return spec;
   std::string full = std::string(spec->name) + "|" + to_upper(args[1]);
   const CommandSpec* sub = find_name(full);
   return sub != nullptr ? sub : spec;

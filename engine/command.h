@@ -124,8 +124,11 @@ class CommandTable {
   struct Bucket {
     uint64_t prefix = 0;  // The first eight bytes of the name, upper case.
     const CommandSpec* spec = nullptr;
+    uint8_t name_size = 0;
+    bool short_letters = false;  // The prefix and the size tell the whole name.
+    bool subcommand = false;
   };
-  [[nodiscard]] const CommandSpec* find_upper(std::string_view upper) const;
+  [[nodiscard]] const Bucket* find_bucket(std::string_view name) const;
   void rebuild();
 
   std::vector<CommandSpec> all_;

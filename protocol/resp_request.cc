@@ -137,8 +137,46 @@ RequestParser::Status RequestParser::fail(std::string text) {
 
 RequestParser::Status RequestParser::parse(std::string_view unread, const RequestLimits& limits) {
   if (unread.empty()) return Status::kIncomplete;
-  if (unread[0] == '*') return parse_multibulk(unread, limits);
-  return parse_inline(unread);
+  if (unread[0] != '*') return parse_inline(unread);
+  bool fresh = args_left_ < 0 && at_ == 0;
+  if (fresh && limits.authenticated && parse_whole(unread, limits)) return Status::kRequest;
+  return parse_multibulk(unread, limits);
+}
+
+// The usual case in few instructions: a whole request with lengths of ordinary form. Anything else,
+// be it incomplete, odd or wrong, is left to the careful path, with nothing changed.
+bool RequestParser::parse_whole(std::string_view unread, const RequestLimits& limits) {
+  constexpr int kDigitsMax = 7;
+  // A type byte, the digits, CR LF: as many bytes as one length line may read without looking.
+  constexpr ptrdiff_t kLineBytesMax = 1 + kDigitsMax + 2;
+  const char* p = unread.data();
+  const char* limit = p + unread.size();
+  auto read_line = [&](char type, int64_t* value) {
+    if (limit - p < kLineBytesMax || *p++ != type) return false;
+    int64_t number = 0;
+    const char* first = p;
+    while (*p >= '0' && *p <= '9' && p - first < kDigitsMax) number = number * 10 + (*p++ - '0');
+    bool canonical = p > first && (*first != '0' || p == first + 1);
+    if (!canonical || p[0] != '\r') return false;
+    p += 2;
+    *value = number;
+    return true;
+  };
+  int64_t count = 0;
+  if (!read_line('*', &count)) return false;
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t size = 0;
+    if (!read_line('$', &size) || size > limits.bulk_bytes_max || limit - p < size + 2 ||
+        p[size] != '\r' || p[size + 1] != '\n') {
+      args_.clear();
+      return false;
+    }
+    args_.emplace_back(p, static_cast<size_t>(size));
+    p += size + 2;
+  }
+  at_ = static_cast<size_t>(p - unread.data());
+  args_left_ = 0;
+  return true;
 }
 
 RequestParser::Line RequestParser::read_length(std::string_view unread, int64_t* value) {

@@ -63,6 +63,7 @@ class RequestParser {
   };
   enum class Line { kOk, kIncomplete, kTooLong, kBad };
 
+  bool parse_whole(std::string_view unread, const RequestLimits& limits);
   Status parse_multibulk(std::string_view unread, const RequestLimits& limits);
   Status parse_inline(std::string_view unread);
   // Reads the number between `at_` + 1 and the next CR LF; moves at_ behind the line on kOk.

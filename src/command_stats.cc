@@ -49,7 +49,9 @@ void LatencyHistogram::reset() {
 }
 
 CommandStats::CommandStats(const CommandTable& commands)
-    : commands_(commands), ns_per_cycle_(measure_ns_per_cycle()) {}
+    : commands_(commands),
+      ns_per_cycle_(
+          static_cast<uint64_t>(measure_ns_per_cycle() * (uint64_t{1} << kFractionBits))) {}
 
 CommandStats::PerThread& CommandStats::own() {
   // One instance in a process has the threads' rows; a test that makes several gets fresh ones.
@@ -64,7 +66,7 @@ CommandStats::PerThread& CommandStats::own() {
   return *rows;
 }
 
-void CommandStats::done(const CommandSpec& spec, uint64_t cycles, bool failed,
+void CommandStats::done(const CommandSpec& spec, uint64_t cycles, uint64_t ns, bool failed,
                         bool with_histogram) {
   Row& row = own().rows[commands_.index_of(spec)];
   row.calls.add();
@@ -76,7 +78,7 @@ void CommandStats::done(const CommandSpec& spec, uint64_t cycles, bool failed,
     histogram = new LatencyHistogram;
     row.histogram.store(histogram, std::memory_order_release);
   }
-  histogram->record(ns(cycles));
+  histogram->record(ns);
 }
 
 void CommandStats::rejected(const CommandSpec& spec) {

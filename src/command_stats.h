@@ -51,7 +51,9 @@ class CommandStats {
     std::vector<int64_t> histogram;  // By bucket; empty when not asked for.
   };
 
-  void done(const CommandSpec& spec, uint64_t cycles, bool failed, bool with_histogram);
+  // `ns` is what ns(cycles) gave.
+  void done(const CommandSpec& spec, uint64_t cycles, uint64_t ns, bool failed,
+            bool with_histogram);
   void rejected(const CommandSpec& spec);
   [[nodiscard]] Sum sum(const CommandSpec& spec, bool with_histogram) const;
   void reset();
@@ -59,7 +61,8 @@ class CommandStats {
 
   // The processor's clock in time; measured at start.
   [[nodiscard]] uint64_t ns(uint64_t cycles) const {
-    return static_cast<uint64_t>(static_cast<double>(cycles) * ns_per_cycle_);
+    __extension__ using Wide = unsigned __int128;
+    return static_cast<uint64_t>((Wide{cycles} * ns_per_cycle_) >> kFractionBits);
   }
 
   // The p-th percentile (0 to 100) of a summed histogram in microseconds, 0 when it is empty.
@@ -80,7 +83,10 @@ class CommandStats {
   [[nodiscard]] PerThread& own();
 
   const CommandTable& commands_;
-  double ns_per_cycle_;
+  // Fixed point: a multiplication and a shift for each command, where a double would cost
+  // conversions.
+  static constexpr int kFractionBits = 32;
+  uint64_t ns_per_cycle_;
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<PerThread>> threads_;
 };

@@ -330,11 +330,12 @@ void Server::on_command(const Session& session, const CommandSpec&, Args args) {
 void Server::on_done(const Session& session, const CommandSpec& spec, Args args, uint64_t cycles,
                      bool failed) {
   bool tracking = config_.latency.tracking.load(std::memory_order_relaxed);
-  command_stats_.done(spec, cycles, failed, tracking);
+  uint64_t ns = command_stats_.ns(cycles);
+  command_stats_.done(spec, cycles, ns, failed, tracking);
   int64_t slower_us = limits_.slowlog_slower_us;
   int64_t threshold_ms = limits_.latency_threshold_ms;
   if (slower_us < 0 && threshold_ms <= 0) return;
-  auto us = static_cast<int64_t>(command_stats_.ns(cycles) / 1000);
+  auto us = static_cast<int64_t>(ns / 1000);
   const auto& client = static_cast<const Client&>(session);
   if (slower_us >= 0 && us >= slower_us && !(spec.flags & kNoSlowlog)) [[unlikely]] {
     slow_log_->add(us, args, client.facts.address, client.name, limits_.slowlog_entries);
