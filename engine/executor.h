@@ -53,10 +53,18 @@ class Executor {
 
   [[nodiscard]] bool prefetch_slot(const Session& session, Args args, Prefetch* prefetch) const;
   [[gnu::always_inline]] static void prefetch_group(const Prefetch& prefetch) {
-    prefetch.slot->table.prefetch_group(prefetch.position);
+    Slot& slot = *prefetch.slot;
+    if (slot.table.prefetch_group_unlocked(prefetch.position)) [[likely]]
+      return;
+    if (!slot.lock.try_lock()) return;
+    slot.table.prefetch_group(prefetch.position);
+    slot.lock.unlock();
   }
   [[gnu::always_inline]] static void prefetch_entry(const Prefetch& prefetch) {
-    prefetch.slot->table.prefetch_node(prefetch.position);
+    Slot& slot = *prefetch.slot;
+    if (!slot.lock.try_lock()) return;
+    slot.table.prefetch_node(prefetch.position);
+    slot.lock.unlock();
   }
 
   // Runs the queue of a transaction; called by EXEC's body.

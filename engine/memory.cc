@@ -96,7 +96,7 @@ struct Range {
   std::atomic<int64_t> bytes{0};
 };
 
-constexpr size_t kSpareSpansMax = 64;  // 4 MiB stay resident for the next burst.
+constexpr size_t kSpareSpansMax = 16;  // 1 MiB stays resident for the next burst.
 
 Range& range() {
   static Range* instance = [] {

@@ -117,9 +117,21 @@ class Table {
     }
   }
 
-  // Asks the processor for the line that find() reads first, and then for the nodes that match.
+  // Ask the processor for the line that find() reads first, and then for the node that matches.
   // Always inlined, because gcc takes a function that only prefetches for one without effect and
   // drops it.
+  //
+  // The first may be called without the slot's lock: it reads the table's own fields, whose values
+  // at that moment may be torn apart by a writer, and only computes an address from them. It does
+  // nothing, and says so, when the table is a directory, which may be followed under the lock only.
+  [[gnu::always_inline]] bool prefetch_group_unlocked(uint32_t position) const {
+#if !defined(__SANITIZE_THREAD__)
+    if (is_directory()) return false;
+    __builtin_prefetch(root_.words +
+                       root_.home(root_.tag_of(position)) * TableSegment::kGroupWords);
+#endif
+    return true;
+  }
   [[gnu::always_inline]] void prefetch_group(uint32_t position) const {
     const TableSegment& segment = segment_for(position);
     if (segment.groups != 0)
@@ -132,8 +144,8 @@ class Table {
     const uint64_t* group = segment.group(segment.home(tag));
     uint64_t hits = TableSegment::match(group, tag);
     if (hits == 0) return;
-    const char* node = static_cast<const char*>(
-        TableSegment::pointer(group[__builtin_ctzll(hits) >> 3]));
+    const char* node =
+        static_cast<const char*>(TableSegment::pointer(group[__builtin_ctzll(hits) >> 3]));
     // A small node often straddles two lines, and its value lies in the second.
     __builtin_prefetch(node);
     __builtin_prefetch(node + kPrefetchedBytes);
@@ -168,7 +180,9 @@ class Table {
   [[nodiscard]] static Node* node(uint64_t word) {
     return static_cast<Node*>(TableSegment::pointer(word));
   }
-  [[nodiscard]] static uint64_t flags(uint64_t word) { return word & TableSegment::kFlagsMask; }
+  [[nodiscard]] static uint64_t flags(uint64_t word) {
+    return word & TableSegment::kFlagsMask;
+  }
   // Puts another node with the same key in its place.
   static void set_node(uint64_t* word, Node* moved) {
     *word = (*word & ~TableSegment::kPointerMask) | reinterpret_cast<uint64_t>(moved);
@@ -285,8 +299,12 @@ class Table {
     }
   };
 
-  [[nodiscard]] bool is_directory() const { return root_.depth == kDirectoryMark; }
-  [[nodiscard]] Directory* directory() const { return reinterpret_cast<Directory*>(root_.words); }
+  [[nodiscard]] bool is_directory() const {
+    return root_.depth == kDirectoryMark;
+  }
+  [[nodiscard]] Directory* directory() const {
+    return reinterpret_cast<Directory*>(root_.words);
+  }
   [[nodiscard]] TableSegment& segment_for(uint32_t position) const {
     if (!is_directory()) [[likely]]
       return const_cast<TableSegment&>(root_);

@@ -21,7 +21,7 @@ constexpr size_t kFlushBytes = 256 * 1024;
 constexpr int64_t kReclaimBudgetUs = 500;
 constexpr int64_t kExpireBudgetUs = 500;
 constexpr int64_t kVisitPeriodMs = 100;
-constexpr int64_t kQuietMs = 2000;  // A client's buffers are given back after this.
+constexpr int64_t kQuietMs = 500;  // A client's buffers are given back after this.
 
 // A browser that was tricked into posting to this port; nothing of what follows may run.
 bool is_http(std::string_view word) {
