@@ -69,7 +69,8 @@ bool NetworkThread::take_over(uint64_t taken_turn) {
   batch_.clear();
   batch_args_.clear();
   for (auto& [_, client] : clients_) {
-    if (client.get() == &left_behind) continue;
+    // Neither the one left behind now nor any left behind before that still runs.
+    if (client->detached) continue;
     if (client->parsed != 0) {
       client->parsed = 0;
       client->parser.next();
