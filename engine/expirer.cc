@@ -108,8 +108,10 @@ bool Expirer::run(uint32_t begin, uint32_t end, int64_t now_ms, int64_t budget_u
   int64_t end_us = now_us() + budget_us;
   for (uint32_t walked = 0; walked < end - begin; ++walked) {
     auto index = static_cast<SlotIndex>(mine.next);
-    bool is_due =
-        executor_.keyspace().next_deadline(index) <= now_ms && rest_until_ms_[index] <= now_ms;
+    // A rest that seems too long was begun before the clock was set back.
+    int64_t rest_ms = rest_until_ms_[index] - now_ms;
+    bool is_due = executor_.keyspace().next_deadline(index) <= now_ms &&
+                  (rest_ms <= 0 || rest_ms > kRestMsMax);
     if (mine.sweep.running || is_due) {
       if (!sweep(mine, index, now_ms, end_us)) return true;
     }
