@@ -86,7 +86,8 @@ class Keyspace {
   // Empties the client's database `db`, or all with -1. All slots are locked by the caller. With
   // `lazy` the memory is given back in slices afterwards, else before it returns.
   void flush(int db, bool lazy);
-  // No other database than the client's `db` has keys, which makes flush() cost the same for any size.
+  // No other database than the client's `db` has keys, which makes flush() cost the same for any
+  // size.
   [[nodiscard]] bool is_alone(int db) const;
   // Removes the keys of one physical database from one locked slot.
   void flush_slot(Slot& slot, int physical_db);
