@@ -114,6 +114,8 @@ void NetworkThread::adopt(int fd, std::string address, std::string local_address
                           bool unix_socket) {
   auto client = std::make_shared<std::unique_ptr<Client>>(std::make_unique<Client>(
       server_, *this, fd, std::move(address), std::move(local_address), unix_socket));
+  // Counted at once: a burst of connections would pass maxclients while the thread is busy.
+  stats_.clients.fetch_add(1, std::memory_order_relaxed);
   loop_.post([this, client] {
     Client& added = **client;
     added.id = server_.clients().add(added.facts, *this);
@@ -122,7 +124,6 @@ void NetworkThread::adopt(int fd, std::string address, std::string local_address
       loop_.post([this, id, waiter] { served(id, waiter); });
     };
     loop_.add(added.facts.fd, EPOLLIN, &added);
-    stats_.clients.fetch_add(1, std::memory_order_relaxed);
     clients_.emplace(added.id, std::move(*client));
   });
 }
