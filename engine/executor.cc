@@ -84,8 +84,12 @@ bool Executor::refuse(Session& session, const CommandSpec* spec, Args args, Repl
   if (spec == nullptr) {
     text = unknown_command(args);
   } else if (spec->is_container() && args.size() >= 2) {
-    text = "ERR unknown subcommand '" + std::string(echo(args[1])) + "'. Try " +
-           std::string(spec->name) + " HELP.";
+    // DEBUG's words are its own.
+    std::string_view words = spec->name == "DEBUG"
+                                 ? "ERR unknown subcommand or wrong number of arguments for '"
+                                 : "ERR unknown subcommand '";
+    text = std::string(words) + std::string(echo(args[1])) + "'. Try " + std::string(spec->name) +
+           " HELP.";
   } else if ((spec->arity > 0 && static_cast<int>(args.size()) != spec->arity) ||
              static_cast<int>(args.size()) < -spec->arity) {
     text = "ERR wrong number of arguments for '" + lower_full_name(*spec) + "' command";
@@ -332,7 +336,7 @@ void Executor::serve_waiters(Context& context, const std::vector<SlotIndex>& slo
     }
     std::sort(ready.begin(), ready.end(),
               [](const Ready& a, const Ready& b) { return a.key.order < b.key.order; });
-    for (const Ready& each : ready) serve_key(context, *each.slot, each.key.db, each.key.key);
+    for (const Ready& each : ready) serve_key(context, slots, each.key.db, each.key.key);
   } while (!ready.empty());
   for (SlotIndex index : slots) {
     Slot& slot = keyspace_.slot(index);
@@ -340,7 +344,20 @@ void Executor::serve_waiters(Context& context, const std::vector<SlotIndex>& slo
   }
 }
 
-void Executor::serve_key(Context& context, Slot& slot, int db, const std::string& key) {
+// The first of a waiter's keys, in the order in which it named them, that is ready and in a locked
+// slot: a transaction may have made several ready, and the waiter runs as if it had come after it.
+std::string_view Executor::first_ready_key(Context& serving, const Waiter& waiter,
+                                           const std::vector<SlotIndex>& slots) const {
+  for (const std::string& name : waiter.keys) {
+    bool locked = std::binary_search(slots.begin(), slots.end(), keyspace_.hash(name).slot());
+    if (locked && Key(serving, name, Key::Use::kPeek).is(waiter.type)) return name;
+  }
+  return {};
+}
+
+void Executor::serve_key(Context& context, const std::vector<SlotIndex>& slots, int db,
+                         const std::string& key) {
+  Slot& slot = keyspace_.slot(keyspace_.hash(key).slot());
   auto* queue = slot.side->waiters(db, key);
   if (queue == nullptr) return;
   for (auto at = queue->begin(); at != queue->end();) {
@@ -364,7 +381,7 @@ void Executor::serve_key(Context& context, Slot& slot, int db, const std::string
     }
     if (!waiter->claim()) continue;
     at = queue->erase(at);
-    waiter->serve(serving, key);
+    waiter->serve(serving, first_ready_key(serving, *waiter, slots));
     waiter->state.store(Waiter::kServed);
     waiter->wake(waiter);
   }

@@ -112,7 +112,10 @@ class Executor {
   // Serves whoever waited for what was written, and unlocks.
   void finish(Context& context, const LockSet& locks);
   void serve_waiters(Context& context, const std::vector<SlotIndex>& slots);
-  void serve_key(Context& context, Slot& slot, int db, const std::string& key);
+  void serve_key(Context& context, const std::vector<SlotIndex>& slots, int db,
+                 const std::string& key);
+  [[nodiscard]] std::string_view first_ready_key(Context& serving, const Waiter& waiter,
+                                                 const std::vector<SlotIndex>& slots) const;
   [[nodiscard]] bool watched_key_expired(Context& exec);
   [[nodiscard]] bool make_room();
   [[nodiscard]] bool lacks_memory(const Session& session, const CommandSpec& spec);

@@ -284,6 +284,12 @@ void command_getkeys(Context& c) {
   for (int index : indexes) c.reply.bulk(c.args[2 + static_cast<size_t>(index)]);
 }
 
+// Commands that write their keys without reading them.
+bool overwrites_keys(const CommandSpec& spec) {
+  static constexpr std::string_view kNames[] = {"SET", "SETEX", "PSETEX", "MSET"};
+  return std::find(std::begin(kNames), std::end(kNames), spec.name) != std::end(kNames);
+}
+
 void command_getkeysandflags(Context& c) {
   std::vector<int> indexes;
   const CommandSpec* spec = keys_of(c, &indexes);
@@ -293,8 +299,9 @@ void command_getkeysandflags(Context& c) {
     c.reply.array(2);
     c.reply.bulk(c.args[2 + static_cast<size_t>(index)]);
     c.reply.set(2);
-    c.reply.simple(spec->flags & kWrite ? "RW" : "RO");
-    c.reply.simple("access");
+    bool overwrites = overwrites_keys(*spec);
+    c.reply.simple(overwrites ? "OW" : spec->flags & kWrite ? "RW" : "RO");
+    c.reply.simple(overwrites ? "update" : "access");
   }
 }
 
@@ -314,9 +321,9 @@ const CommandSpec kRows[] = {
     {"COMMAND|LIST", -2, kPlain, {}, kGroup, "7.0.0", "O(N) with N the number of commands",
      "Lists the names of commands.",
      "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]", command_list},
-    {"COMMAND|GETKEYS", -3, kPlain, {}, kGroup, "2.8.13", "O(N) with N the arguments",
+    {"COMMAND|GETKEYS", -4, kPlain, {}, kGroup, "2.8.13", "O(N) with N the arguments",
      "Extracts the keys of a command line.", "command [arg ...]", command_getkeys},
-    {"COMMAND|GETKEYSANDFLAGS", -3, kPlain, {}, kGroup, "7.0.0", "O(N) with N the arguments",
+    {"COMMAND|GETKEYSANDFLAGS", -4, kPlain, {}, kGroup, "7.0.0", "O(N) with N the arguments",
      "Extracts the keys of a command line and how they are used.", "command [arg ...]",
      command_getkeysandflags},
 };

@@ -368,11 +368,15 @@ def too_many_arguments(scene):
     client.send_raw(b"*1048577\r\n")
     data, closed = client.read_until_closed(timeout=0.5)
     require(not data or b"Protocol error" in data, repr(data))
+    admin = scene.client()
+    limit = admin.must("CONFIG", "GET", "client-query-buffer-limit")[1]
+    admin.must("CONFIG", "SET", "client-query-buffer-limit", "64mb")
     before = scene.server.rss()
     client = scene.client()
     part = b"$1048576\r\n" + b"x" * MIB + b"\r\n"
     client.send_raw(b"*600\r\n")
     outcome = send_until_stuck(client, part, 599, 10)
+    admin.must("CONFIG", "SET", "client-query-buffer-limit", limit)
     grown = scene.server.rss() - before
     require(outcome == "closed", "599 MiB of arguments: " + outcome)
     require(grown < 160 * MIB, "%d MiB are kept for one request" % (grown // MIB))
