@@ -24,6 +24,12 @@
 namespace dyno {
 namespace {
 
+// As in Redis the empty key matches the empty pattern and the plain "*", which means no
+// pattern at all.
+bool key_matches(std::string_view pattern, std::string_view key) {
+  return key.empty() ? pattern.empty() : glob_match(pattern, key);
+}
+
 constexpr uint64_t kTableEnd = uint64_t{1} << 32;
 // Keys looked at under one hold of a slot's lock.
 constexpr uint32_t kPieceKeys = 256;
@@ -42,7 +48,7 @@ struct KeyFilter {
   }
   [[nodiscard]] bool shows(const Entry* entry) const {
     return is_live(entry) && (!type || entry->type() == *type) &&
-           (!pattern || glob_match(*pattern, entry->key()));
+           (!pattern || key_matches(*pattern, entry->key()));
   }
 };
 

@@ -253,7 +253,7 @@ void command_list(Context& c) {
 const CommandSpec* keys_of(Context& c, std::vector<int>* indexes) {
   Args line = c.args.subspan(2);
   const CommandSpec* spec = c.executor.commands().find(line);
-  if (spec == nullptr) {
+  if (spec == nullptr || spec->body == nullptr) {
     c.error("ERR Invalid command specified");
     return nullptr;
   }
