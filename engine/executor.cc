@@ -37,10 +37,6 @@ std::string unknown_command(Args args) {
   return text;
 }
 
-std::string lower_full_name(const CommandSpec& spec) {
-  return to_lower(spec.name);
-}
-
 // Exactly one key, the first argument: the usual case, locked without any bookkeeping.
 bool has_one_key(const CommandSpec& spec, Args args) {
   if (spec.find_keys != nullptr || spec.keys.first != 1) return false;
@@ -92,7 +88,7 @@ bool Executor::refuse(Session& session, const CommandSpec* spec, Args args, Repl
            " HELP.";
   } else if ((spec->arity > 0 && static_cast<int>(args.size()) != spec->arity) ||
              static_cast<int>(args.size()) < -spec->arity) {
-    text = "ERR wrong number of arguments for '" + lower_full_name(*spec) + "' command";
+    text = "ERR wrong number of arguments for '" + to_lower(spec->name) + "' command";
   } else if (!session.authenticated && !(spec->flags & kNoAuth)) {
     text = "NOAUTH Authentication required.";
   } else if (session.in_multi && (spec->flags & kNoMulti)) {
@@ -203,8 +199,7 @@ void Executor::call(Context& context) {
   }
   uint64_t started = cycles();
   context.db = keyspace_.physical_db(context.session.db);
-  bool one_key = has_one_key(spec, context.args);
-  if (one_key) [[likely]] {
+  if (has_one_key(spec, context.args)) [[likely]] {
     context.hashed = context.hash(context.args[1]);
     context.hashed_key = context.args[1];
     Slot& slot = keyspace_.slot(context.hashed.slot());
@@ -391,7 +386,6 @@ void Executor::serve_key(Context& context, const std::vector<SlotIndex>& slots, 
 void Executor::run_queue(Context& exec) {
   Session& session = exec.session;
   LockSet locks;
-  int db_at_start = session.db;
   for (const QueuedCommand& queued : session.queue) {
     gather_slots(*queued.spec, queued.args, &locks);
     if (queued.spec->flags & kLocksItself) locks.all = true;
@@ -428,13 +422,11 @@ void Executor::run_queue(Context& exec) {
       }
     }
   }
-  static_cast<void>(db_at_start);
   finish(exec, locks);
 }
 
 bool Executor::watched_key_expired(Context& exec) {
   for (const WatchedKey& watched : exec.session.watched) {
-    if (watched.expired_at_watch) continue;
     Slot& slot = keyspace_.slot(keyspace_.hash(watched.key).slot());
     uint32_t position = position_in_slot(keyspace_.hash(watched.key).inner, watched.db);
     uint64_t* word = slot.table.find(position, {watched.key, watched.db});
@@ -454,7 +446,7 @@ void Executor::watch(Context& context, std::string_view name) {
   Slot& slot = keyspace_.slot(context.hash(name).slot());
   if (slot.side == nullptr) slot.side.reset(new SlotSide);
   slot.side->watch(context.db, name, session.watch);
-  session.watched.push_back({context.db, std::string(name), false});
+  session.watched.push_back({context.db, std::string(name)});
 }
 
 void Executor::unwatch(Session& session) {

@@ -28,7 +28,6 @@ struct WatchState {
 struct WatchedKey {
   int db;
   std::string key;
-  bool expired_at_watch;  // It was already past its deadline, so that its removal is no change.
 };
 
 // A command inside MULTI, with its own copy of the arguments.

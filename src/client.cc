@@ -31,6 +31,10 @@ Client::Client(Server& owner, NetworkThread& home, int socket, std::string addre
   facts.used_ms.store(facts.created_ms);
 }
 
+bool is_one_word(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= '!' && c <= '~'; });
+}
+
 Client::~Client() {
   ::close(facts.fd);
 }
@@ -68,7 +72,7 @@ int64_t Client::memory_bytes() const {
                               parser.memory_bytes() + queue_bytes);
 }
 
-void Client::publish(int64_t now_ms) {
+void Client::publish() {
   auto relaxed = std::memory_order_relaxed;
   facts.used_ms.store(last_input_ms, relaxed);
   facts.db.store(db, relaxed);
@@ -85,7 +89,6 @@ void Client::publish(int64_t now_ms) {
   facts.no_evict.store(no_evict, relaxed);
   facts.no_touch.store(no_touch, relaxed);
   facts.last_command.store(last_command, relaxed);
-  static_cast<void>(now_ms);
 }
 
 void Client::publish_texts() {

@@ -68,6 +68,12 @@ enum class CloseReason : uint8_t {
   kMemory,  // maxmemory-clients
 };
 
+// A text that CLIENT LIST can show: printable ASCII without spaces.
+[[nodiscard]] bool is_one_word(std::string_view text);
+// What a client is told whose name is none.
+inline constexpr std::string_view kBadClientName =
+    "ERR Client names cannot contain spaces, newlines or special characters.";
+
 class Client : public Session {
  public:
   Client(Server& owner, NetworkThread& home, int socket, std::string address,
@@ -79,7 +85,7 @@ class Client : public Session {
   // Writes what can be written. False when the connection is over.
   [[nodiscard]] bool send();
   // Copies what others may see into facts.
-  void publish(int64_t now_ms);
+  void publish();
   // Texts changed: name, library.
   void publish_texts();
   // Bytes that this client holds.

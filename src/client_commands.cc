@@ -11,11 +11,6 @@
 namespace dyno {
 namespace {
 
-// A text that CLIENT LIST can show as one word: printable ASCII without spaces.
-bool is_one_word(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= '!' && c <= '~'; });
-}
-
 void add(std::string* line, std::string_view name, std::string_view value) {
   if (!line->empty()) line->push_back(' ');
   line->append(name).append("=").append(value);
@@ -85,7 +80,7 @@ void client_id(Context& c) {
 
 void client_info(Context& c) {
   Client& client = client_of(c);
-  client.publish(c.now_ms);
+  client.publish();
   c.reply.verbatim(line_of(client.facts, c.now_ms) + "\n");
 }
 
@@ -115,7 +110,7 @@ void client_list(Context& c) {
   } else if (c.args.size() != 2) {
     return c.error(errors::kSyntax);
   }
-  client.publish(c.now_ms);
+  client.publish();
   std::string text;
   client.server.clients().for_each([&](const ClientFacts& facts, NetworkThread&) {
     if (!normal) return;
@@ -132,7 +127,7 @@ void client_getname(Context& c) {
 
 void client_setname(Context& c) {
   if (!is_one_word(c.args[2])) {
-    return c.error("ERR Client names cannot contain spaces, newlines or special characters.");
+    return c.error(kBadClientName);
   }
   Client& client = client_of(c);
   client.name = c.args[2];

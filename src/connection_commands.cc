@@ -61,14 +61,6 @@ void auth(Context& c) {
   if (authenticate(c, user, c.args.back())) c.reply.ok();
 }
 
-// A name that CLIENT LIST can show: printable ASCII without spaces.
-bool is_client_name(std::string_view name) {
-  for (char byte : name) {
-    if (byte < '!' || byte > '~') return false;
-  }
-  return true;
-}
-
 struct HelloOptions {
   std::optional<std::string_view> name;
   std::optional<std::pair<std::string_view, std::string_view>> credentials;
@@ -82,8 +74,8 @@ bool read_hello_options(Context& c, HelloOptions* options) {
       i += 2;
     } else if (is_word(c.args[i], "SETNAME") && left >= 1) {
       options->name = c.args[++i];
-      if (!is_client_name(*options->name)) {
-        c.error("ERR Client names cannot contain spaces, newlines or special characters.");
+      if (!is_one_word(*options->name)) {
+        c.error(kBadClientName);
         return false;
       }
     } else {

@@ -91,7 +91,7 @@ void NetworkThread::take_back(Client& client) {
   client.protocol_failed = false;
   client.waits_for_write = false;
   loop_.add(client.facts.fd, EPOLLIN, &client);
-  after_command(client, client.reply_begun);
+  after_command(client);
   std::vector<std::function<void(Client&)>> deferred;
   deferred.swap(client.deferred);
   schedule(client);
@@ -354,7 +354,7 @@ void NetworkThread::run_request(Request request) {
   client.parsed -= request.size;
   if (args.empty()) return;
   execute(request, args);
-  after_command(client, client.reply_begun);
+  after_command(client);
 }
 
 void NetworkThread::execute(const Request& request, Args args) {
@@ -377,9 +377,9 @@ void NetworkThread::execute(const Request& request, Args args) {
   throw TakenOver{};
 }
 
-void NetworkThread::after_command(Client& client, size_t reply_begun) {
+void NetworkThread::after_command(Client& client) {
   if (client.reply_mode != ReplyMode::kOn) [[unlikely]] {
-    client.out.truncate(reply_begun);
+    client.out.truncate(client.reply_begun);
     if (client.reply_mode == ReplyMode::kSkipThis) client.reply_mode = ReplyMode::kOn;
     if (client.reply_mode == ReplyMode::kSkipNext) client.reply_mode = ReplyMode::kSkipThis;
   }
@@ -403,7 +403,7 @@ void NetworkThread::after_requests(Client& client) {
   if (client.closing != CloseReason::kNone) return;
   if (client.close_after_reply && client.out.empty()) return close(client, CloseReason::kAsked);
   if (over_limits(client, now_ms_)) return;
-  client.publish(now_ms_);
+  client.publish();
 }
 
 bool NetworkThread::over_query_limit(const Client& client) {

@@ -94,7 +94,7 @@ class NetworkThread {
   // Runs the executor for a request, as the owner of the client only.
   void execute(const Request& request, Args args);
   // What follows a command: reply mode, blocking, a long reply.
-  void after_command(Client& client, size_t reply_begun);
+  void after_command(Client& client);
   // Finds a client and calls `act`; later, if a long command of its own still runs.
   void with_client(uint64_t id, std::function<void(Client&)> act);
   void on_ready(std::span<const EventLoop::Ready> ready);

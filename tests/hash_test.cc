@@ -24,50 +24,11 @@ constexpr std::string_view kIntegerError = "-ERR value is not an integer or out 
 constexpr std::string_view kWrongTypeError =
     "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
 
-// The elements of an array, set or map of bulk strings and integers.
-std::vector<std::string> elements_of(const std::string& reply) {
-  std::vector<std::string> elements;
-  size_t at = reply.find("\r\n") + 2;
-  while (at < reply.size()) {
-    size_t end = reply.find("\r\n", at);
-    if (reply[at] != '$') {
-      elements.push_back(reply.substr(at, end - at));
-      at = end + 2;
-      continue;
-    }
-    size_t size = std::stoul(reply.substr(at + 1, end - at - 1));
-    elements.push_back(reply.substr(end + 2, size));
-    at = end + 2 + size + 2;
-  }
-  return elements;
-}
+struct Hashes : EngineFixture {
+  Hashes()
+      : EngineFixture{kHashCommands, kHashExpiryCommands, kStringCommands, kGenericCommands,
+                      kExpiryCommands} {}
 
-struct Hashes {
-  EngineClient client{kHashCommands, kHashExpiryCommands, kStringCommands, kGenericCommands,
-                      kExpiryCommands};
-
-  std::string operator()(std::string_view line) { return client(line); }
-
-  // Calls visit(Key&) with the key's slot locked.
-  template <class Visit>
-  void with_key(std::string_view name, Visit&& visit) {
-    ByteBuffer buffer;
-    Reply reply(&buffer);
-    Context context{client.executor(), client.keyspace(), client.limits(), client.session(), reply};
-    context.now_ms = client.now_ms;
-    Slot& slot = client.keyspace().slot(client.keyspace().hash(name).slot());
-    slot.lock.lock();
-    Key key(context, name, Key::Use::kPeek);
-    visit(key);
-    slot.lock.unlock();
-  }
-  std::string encoding(std::string_view name) {
-    std::string found;
-    with_key(name, [&](Key& key) {
-      if (key.exists()) found = kHashOps.encoding_name(key.entry());
-    });
-    return found;
-  }
   int64_t sweep(std::string_view name) {
     int64_t next = 0;
     with_key(name, [&](Key& key) { next = expire_fields(key, client.now_ms); });

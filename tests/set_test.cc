@@ -27,49 +27,9 @@ constexpr std::string_view kWrongTypeError =
 
 using Strings = std::vector<std::string>;
 
-// The elements of an array or set of bulk strings.
-Strings elements_of(const std::string& reply) {
-  Strings elements;
-  size_t at = reply.find("\r\n") + 2;
-  while (at < reply.size()) {
-    size_t end = reply.find("\r\n", at);
-    if (reply[at] != '$') {
-      elements.push_back(reply.substr(at, end - at));
-      at = end + 2;
-      continue;
-    }
-    size_t size = std::stoul(reply.substr(at + 1, end - at - 1));
-    elements.push_back(reply.substr(end + 2, size));
-    at = end + 2 + size + 2;
-  }
-  return elements;
-}
+struct Sets : EngineFixture {
+  Sets() : EngineFixture{kSetCommands, kStringCommands, kGenericCommands, kExpiryCommands} {}
 
-struct Sets {
-  EngineClient client{kSetCommands, kStringCommands, kGenericCommands, kExpiryCommands};
-
-  std::string operator()(std::string_view line) { return client(line); }
-
-  // Calls visit(Key&) with the key's slot locked.
-  template <class Visit>
-  void with_key(std::string_view name, Visit&& visit) {
-    ByteBuffer buffer;
-    Reply reply(&buffer);
-    Context context{client.executor(), client.keyspace(), client.limits(), client.session(), reply};
-    context.now_ms = client.now_ms;
-    Slot& slot = client.keyspace().slot(client.keyspace().hash(name).slot());
-    slot.lock.lock();
-    Key key(context, name, Key::Use::kPeek);
-    visit(key);
-    slot.lock.unlock();
-  }
-  std::string encoding(std::string_view name) {
-    std::string found;
-    with_key(name, [&](Key& key) {
-      if (key.exists()) found = kSetOps.encoding_name(key.entry());
-    });
-    return found;
-  }
   void add_range(const std::string& name, int from, int to, const std::string& prefix = "") {
     for (int i = from; i < to; ++i) client.run({"SADD", name, prefix + std::to_string(i)});
   }

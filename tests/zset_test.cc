@@ -26,52 +26,17 @@ namespace {
 const std::string kWrongTypeError =
     "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
 
-// What a flat array of bulk strings holds.
-std::vector<std::string> elements_of(const std::string& reply) {
-  std::vector<std::string> elements;
-  size_t at = reply.find("\r\n") + 2;
-  while (at < reply.size()) {
-    size_t end = reply.find("\r\n", at);
-    size_t size = std::stoul(reply.substr(at + 1, end - at - 1));
-    elements.push_back(reply.substr(end + 2, size));
-    at = end + 2 + size + 2;
-  }
-  return elements;
-}
-
 std::string joined(const std::string& reply) {
   std::string text;
   for (const std::string& element : elements_of(reply)) text += (text.empty() ? "" : " ") + element;
   return text;
 }
 
-struct ZSets {
-  EngineClient client{kZSetCommands, kZSetRangeCommands, kZSetAlgebraCommands, kZSetPopCommands,
-                      kSetCommands,  kStringCommands,    kGenericCommands,     kExpiryCommands};
+struct ZSets : EngineFixture {
+  ZSets()
+      : EngineFixture{kZSetCommands, kZSetRangeCommands, kZSetAlgebraCommands, kZSetPopCommands,
+                      kSetCommands,  kStringCommands,    kGenericCommands,     kExpiryCommands} {}
 
-  std::string operator()(std::string_view line) { return client(line); }
-
-  // Calls visit(Key&) with the key's slot locked.
-  template <class Visit>
-  void with_key(std::string_view name, Visit&& visit, EffectRecorder* recorder = nullptr) {
-    ByteBuffer buffer;
-    Reply reply(&buffer);
-    Context context{client.executor(), client.keyspace(), client.limits(), client.session(), reply};
-    context.now_ms = client.now_ms;
-    context.effects = recorder;
-    Slot& slot = client.keyspace().slot(client.keyspace().hash(name).slot());
-    slot.lock.lock();
-    Key key(context, name, Key::Use::kPeek);
-    visit(key);
-    slot.lock.unlock();
-  }
-  std::string encoding(std::string_view name) {
-    std::string found;
-    with_key(name, [&](Key& key) {
-      if (key.exists()) found = kZSetOps.encoding_name(key.entry());
-    });
-    return found;
-  }
   void add_many(const std::string& name, int count) {
     for (int i = 0; i < count; ++i) {
       client.run({"ZADD", name, std::to_string(i), "member:" + std::to_string(i)});
