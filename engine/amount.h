@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What increments sum up to: a whole part, exact whatever the order, and a floating part, for
+// INCRBYFLOAT and its kin. The whole part has room for more than any 2^63 increments.
+#pragma once
+
+namespace dyno {
+
+struct Amount {
+  __int128 whole = 0;
+  long double part = 0;
+
+  friend Amount operator+(Amount a, Amount b) { return {a.whole + b.whole, a.part + b.part}; }
+  friend Amount operator-(Amount a, Amount b) { return {a.whole - b.whole, a.part - b.part}; }
+  friend bool operator==(const Amount& a, const Amount& b) = default;
+};
+
+}  // namespace dyno
