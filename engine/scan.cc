@@ -9,6 +9,7 @@
 // Any number is a safe cursor: those past the last slot end the iteration. What is there from the
 // beginning of an iteration to its end is returned exactly once.
 #include <algorithm>
+#include <climits>
 #include <optional>
 #include <vector>
 
@@ -354,10 +355,11 @@ void swap_sides(Context& c, int a, int b) {
 }
 
 void swapdb(Context& c) {
+  auto is_int = [](const std::optional<int64_t>& n) { return n && *n >= INT_MIN && *n <= INT_MAX; };
   auto first = parse_int64(c.args[1]);
-  if (!first) return c.error("ERR invalid first DB index");
+  if (!is_int(first)) return c.error("ERR invalid first DB index");
   auto second = parse_int64(c.args[2]);
-  if (!second) return c.error("ERR invalid second DB index");
+  if (!is_int(second)) return c.error("ERR invalid second DB index");
   for (int64_t db : {*first, *second}) {
     if (db < 0 || db >= kDatabaseCount) return c.error(errors::kDbRange);
   }

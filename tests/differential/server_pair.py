@@ -32,6 +32,7 @@ class ServerPair:
         self.commands_run = 0
         self.tamper = None
         self.error_texts = []
+        self.sorted_keys = set()
 
     def close(self):
         for client in self.clients:
@@ -69,6 +70,8 @@ class ServerPair:
         Where both refuse, with different texts, the state is still the same: these are put aside
         in `error_texts`.
         """
+        for command in commands:
+            self.note_sorted(command)
         mine, reference = self.exchange(commands, compared=True)
         if mine == reference:
             return None
@@ -101,7 +104,21 @@ class ServerPair:
             return Difference(len(commands) - 1, commands[-1], mine[at[0] :], reference[at[1] :])
         return None
 
+    def note_sorted(self, command):
+        """Follow the keys that SORT has read: their encodings are compared less strictly."""
+        if isinstance(command.mode, list):
+            for queued in command.mode:
+                self.note_sorted(queued)
+        elif command.mode in ("encoding", "sorted"):
+            command.mode = "sorted" if command.parts[-1] in self.sorted_keys else "encoding"
+        elif command.name in (b"SORT", b"SORT_RO"):
+            self.sorted_keys.update(command.parts[1:2])
+        elif command.name in (b"RENAME", b"RENAMENX", b"COPY") and len(command.parts) > 2:
+            if command.parts[1] in self.sorted_keys:
+                self.sorted_keys.add(command.parts[2])
+
     def flush(self):
+        self.sorted_keys = set()
         self.exchange([of("DISCARD"), of("UNWATCH"), of("SELECT", "0"), of("FLUSHALL")])
 
     def keys(self):
