@@ -55,7 +55,7 @@ void Key::locate(Use use) {
   find();
   if (word_ != nullptr && entry()->has_deadline() && entry()->deadline() <= context_.now_ms)
       [[unlikely]] {
-    record(EffectKind::kErase);
+    record(EffectKind::kExpired);
     drop();
     stats().expired_keys.add();
     if (slot_.side != nullptr) slot_.side->touch(db_, name_);

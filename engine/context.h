@@ -133,6 +133,12 @@ class Key {
       context_.effects->record({kind, db_, name_, element, value, position, count, score});
     }
   }
+  // The same with all parts, of which the key's are filled in; only when records().
+  void record(Effect effect) {
+    effect.db = db_;
+    effect.key = name_;
+    context_.effects->record(effect);
+  }
 
  private:
   void locate(Use use);

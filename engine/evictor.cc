@@ -247,7 +247,7 @@ bool Evictor::evict(const Candidate& candidate, int64_t now_ms) {
   if (evicted) {
     if (executor_.recorder() != nullptr) {
       executor_.recorder()->record(
-          {EffectKind::kErase, candidate.db, candidate.key, {}, {}, 0, 0, 0});
+          {.kind = EffectKind::kEvicted, .db = candidate.db, .key = candidate.key});
     }
     if (slot.side != nullptr) slot.side->touch(candidate.db, candidate.key);
     keyspace.remove(slot, position, word);

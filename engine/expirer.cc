@@ -193,7 +193,8 @@ void Expirer::finish(Sweep& sweep, SlotIndex index, int64_t now_ms) {
 
 void Expirer::remove(Slot& slot, Entry* entry) {
   if (executor_.recorder() != nullptr) {
-    executor_.recorder()->record({EffectKind::kErase, entry->db(), entry->key(), {}, {}, 0, 0, 0});
+    executor_.recorder()->record(
+        {.kind = EffectKind::kExpired, .db = entry->db(), .key = entry->key()});
   }
   if (slot.side != nullptr) slot.side->touch(entry->db(), entry->key());
   uint32_t position = EntryTraits::position(entry);

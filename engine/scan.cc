@@ -311,7 +311,7 @@ void flush_whole(Context& c, int db) {
   c.keyspace.flush(db, /*lazy=*/true);
   if (c.effects != nullptr) {
     int physical = db < 0 ? -1 : c.keyspace.physical_db(db);
-    c.effects->record({EffectKind::kFlush, physical, {}, {}, {}, 0, 0, 0});
+    c.effects->record({.kind = EffectKind::kFlush, .db = physical});
   }
   if (!c.holds_all) c.keyspace.unlock_all();
 }

@@ -77,9 +77,13 @@ class EffectLog : public EffectRecorder {
     auto at = static_cast<size_t>(effect.position);
     switch (effect.kind) {
       case EffectKind::kErase:
+      case EffectKind::kEmptied:
+      case EffectKind::kExpired:
+      case EffectKind::kEvicted:
         if (key.exists()) key.erase();
         break;
       case EffectKind::kString:
+      case EffectKind::kIncrement:
         String(key).assign(effect.element, {DeadlineChange::Kind::kKeep});
         break;
       case EffectKind::kPatch:
@@ -90,10 +94,14 @@ class EffectLog : public EffectRecorder {
           key.set_deadline(effect.position);
         }
         break;
+      case EffectKind::kRegisters:
+        break;
       case EffectKind::kField:
+      case EffectKind::kFieldIncrement:
         Hash(key).set(effect.element, effect.value);
         break;
       case EffectKind::kFieldErase:
+      case EffectKind::kFieldExpired:
         Hash(key).erase(effect.element);
         break;
       case EffectKind::kFieldDeadline:
@@ -105,7 +113,8 @@ class EffectLog : public EffectRecorder {
       case EffectKind::kMemberErase:
         Set(key).erase(effect.element);
         break;
-      case EffectKind::kScore: {
+      case EffectKind::kScore:
+      case EffectKind::kScoreIncrement: {
         ZSet set(key);
         set.expect(1, effect.element.size());
         set.put(set.find(effect.element), effect.element, effect.score);

@@ -203,7 +203,7 @@ TEST_CASE_FIXTURE(Evicting, "what the process uses besides counts, and effects a
   for (int i = 0; i < 20; ++i) last = run("SET c d");
   CHECK(last == kFull);
   auto recorded = effects.take();
-  CHECK(std::count(recorded.begin(), recorded.end(), "0 erase a") == 1);
+  CHECK(std::count(recorded.begin(), recorded.end(), "0 evicted a") == 1);
   client.executor().set_recorder(nullptr);
 }
 

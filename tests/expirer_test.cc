@@ -180,7 +180,7 @@ TEST_CASE_FIXTURE(Expiring, "removals are recorded as effects") {
   run("SET a v PX 100");
   client.executor().set_recorder(&effects);
   pass(200);
-  CHECK(effects.take() == std::vector<std::string>{"0 erase a"});
+  CHECK(effects.take() == std::vector<std::string>{"0 expired a"});
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "engine/reclaimer.h"
 #include "engine/value.h"
 #include "tests/engine_client.h"
+#include "tests/recorded_effects.h"
 
 namespace dyno {
 namespace {
@@ -418,19 +419,9 @@ TEST_CASE_FIXTURE(Hashes, "long random histories") {
   CHECK(memory::used_bytes() == before);
 }
 
-// Collects effects as lines.
-struct Lines : EffectRecorder {
-  std::vector<std::string> lines;
-  void record(const Effect& effect) override {
-    lines.push_back(std::to_string(static_cast<int>(effect.kind)) + " " + std::string(effect.key) +
-                    " " + std::string(effect.element) + " " + std::string(effect.value) + " " +
-                    std::to_string(effect.position));
-  }
-};
-
 TEST_CASE_FIXTURE(Hashes, "effects are absolute facts") {
   Hashes& run = *this;
-  Lines effects;
+  RecordedEffects effects;
   client.executor().set_recorder(&effects);
   run("HSET h a 1 b 2");
   run("HINCRBY h a 4");
@@ -440,13 +431,11 @@ TEST_CASE_FIXTURE(Hashes, "effects are absolute facts") {
   run("HSET h c 3");
   run("HDEL h b c");
   client.executor().set_recorder(nullptr);
-  std::vector<std::string> wanted = {"5 h a 1 0", "5 h b 2 0",
-                                     "5 h a 5 0", "7 h a  1700000000500",
-                                     "5 h a 6 0", "7 h a  1700000000500",
-                                     "6 h a  0",  "5 h c 3 0",
-                                     "6 h b  0",  "6 h c  0",
-                                     "1 h   0"};
-  CHECK(effects.lines == wanted);
+  CHECK(effects.take() ==
+        std::vector<std::string>{
+            "0 field h a 1", "0 field h b 2", "0 field h a 5", "0 field-deadline h a 1700000000500",
+            "0 field h a 6", "0 field-deadline h a 1700000000500", "0 field-erase h a",
+            "0 field h c 3", "0 field-erase h b", "0 field-erase h c", "0 erase h"});
 }
 
 TEST_CASE_FIXTURE(Hashes, "a large hash is freed in slices, copied and measured") {

@@ -17,6 +17,7 @@
 #include "engine/set.h"
 #include "engine/value.h"
 #include "tests/engine_client.h"
+#include "tests/recorded_effects.h"
 
 namespace dyno {
 namespace {
@@ -392,18 +393,9 @@ TEST_CASE_FIXTURE(Sets, "long random histories") {
   CHECK(memory::used_bytes() == before);
 }
 
-// Collects effects as lines.
-struct Lines : EffectRecorder {
-  Strings lines;
-  void record(const Effect& effect) override {
-    lines.push_back(std::to_string(static_cast<int>(effect.kind)) + " " + std::string(effect.key) +
-                    " " + std::string(effect.element));
-  }
-};
-
 TEST_CASE_FIXTURE(Sets, "effects are absolute facts") {
   Sets& run = *this;
-  Lines effects;
+  RecordedEffects effects;
   client.executor().set_recorder(&effects);
   run("SADD s a b a");
   run("SPOP s");
@@ -413,13 +405,15 @@ TEST_CASE_FIXTURE(Sets, "effects are absolute facts") {
   run("SMOVE s {s}r x");
   run("SREM s 1");
   client.executor().set_recorder(nullptr);
-  REQUIRE(effects.lines.size() == 12);
-  CHECK(effects.lines[0] == "8 s a");
-  CHECK(effects.lines[1] == "8 s b");
-  CHECK((effects.lines[2] == "9 s a" || effects.lines[2] == "9 s b"));
-  Strings rest(effects.lines.begin() + 3, effects.lines.end());
-  CHECK(rest == Strings{"1 s ", "8 s 1", "8 s x", "1 {s}r ", "8 {s}r 1", "8 {s}r x", "9 s x",
-                        "9 s 1", "1 s "});
+  Strings texts = effects.take();
+  REQUIRE(texts.size() == 12);
+  CHECK(texts[0] == "0 member s a");
+  CHECK(texts[1] == "0 member s b");
+  CHECK((texts[2] == "0 member-erase s a" || texts[2] == "0 member-erase s b"));
+  Strings rest(texts.begin() + 3, texts.end());
+  CHECK(rest == Strings{"0 erase s", "0 member s 1", "0 member s x", "0 erase {s}r",
+                        "0 member {s}r 1", "0 member {s}r x", "0 member-erase s x",
+                        "0 member-erase s 1", "0 erase s"});
 }
 
 TEST_CASE_FIXTURE(Sets, "a large set is freed in slices, copied and measured") {

@@ -19,6 +19,7 @@
 #include "engine/reclaimer.h"
 #include "engine/value.h"
 #include "tests/engine_client.h"
+#include "tests/recorded_effects.h"
 
 namespace dyno {
 namespace {
@@ -347,27 +348,10 @@ TEST_CASE_FIXTURE(ZSets, "zset: a large one is freed in slices") {
   });
 }
 
-namespace {
-
-struct Recorder : EffectRecorder {
-  std::vector<std::string> seen;
-  void record(const Effect& effect) override {
-    std::string text = effect.kind == EffectKind::kErase      ? "erase"
-                       : effect.kind == EffectKind::kScore    ? "score "
-                       : effect.kind == EffectKind::kDeadline ? "deadline"
-                                                              : "score-erase ";
-    text.append(effect.element);
-    if (effect.kind == EffectKind::kScore) text += " " + format_double(effect.score);
-    seen.push_back(text);
-  }
-};
-
-}  // namespace
-
 TEST_CASE_FIXTURE(ZSets, "zset: mutators record what they changed") {
   for (int large = 0; large < 2; ++large) {
     client.limits().zset_packed_entries = large ? 0 : 128;
-    Recorder recorder;
+    RecordedEffects recorder;
     with_key(
         "z",
         [](Key& key) {
@@ -388,10 +372,11 @@ TEST_CASE_FIXTURE(ZSets, "zset: mutators record what they changed") {
           ZSet::replace(key, members);
         },
         &recorder);
-    CHECK(recorder.seen == std::vector<std::string>{"score a 1", "score b 2", "score c 3",
-                                                    "score a 4", "score-erase b", "score-erase c",
-                                                    "erase", "score x 1", "score y 2", "erase",
-                                                    "score x 1", "score y 2"});
+    CHECK(recorder.take() ==
+          std::vector<std::string>{"0 score z a =1", "0 score z b =2", "0 score z c =3",
+                                   "0 score z a =4", "0 score-erase z b", "0 score-erase z c",
+                                   "0 erase z", "0 score z x =1", "0 score z y =2", "0 erase z",
+                                   "0 score z x =1", "0 score z y =2"});
     client("DEL z");
   }
 }
