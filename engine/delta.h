@@ -121,6 +121,8 @@ struct Fact {
   ItemId item;
   uint32_t count = 1;
   Total total;  // kTotal, kObserved; total.stamp equals `stamp`.
+
+  friend bool operator==(const Fact&, const Fact&) = default;
 };
 
 // All facts of one key in a frame.
@@ -129,6 +131,8 @@ struct Delta {
   Stamp stamp = 0;
   std::string_view key;
   std::vector<Fact> facts;
+
+  friend bool operator==(const Delta&, const Delta&) = default;
 };
 
 // Appends deltas to a frame. Not thread-safe; kept and reused by its thread.
@@ -140,19 +144,26 @@ class FrameWriter {
 
   [[nodiscard]] bool empty() const { return fact_total_ == 0; }
   [[nodiscard]] size_t fact_count() const { return fact_total_; }
+  // Bytes so far, but for a few. Whoever adds keeps well within kFrameBytesMax: no reader takes a
+  // larger frame.
+  [[nodiscard]] size_t byte_count() const { return body_.size(); }
   // Completes the frame and returns it. Valid until clear().
   [[nodiscard]] std::string_view finish();
+  // Begins a new frame; keeps the memory.
   void clear();
 
  private:
+  [[nodiscard]] bool continues_delta(int db, std::string_view key, FactKind kind) const;
+  void begin_delta(int db, std::string_view key, const Fact& first);
   void end_delta();
 
-  std::string body_;
-  std::string frame_;
-  std::string key_;  // Of the delta that is being written.
-  std::string facts_;
+  std::string body_;  // Behind room for the head, once there is a delta.
+  // The delta that is being written, and where its key and its count are in the body.
   int db_ = 0;
   Stamp stamp_ = 0;
+  bool is_flush_ = false;
+  size_t key_at_ = 0;
+  size_t count_at_ = 0;
   size_t fact_count_ = 0;
   size_t fact_total_ = 0;
 };

@@ -30,7 +30,4 @@ class Monitors {
   std::vector<std::pair<uint64_t, NetworkThread*>> monitors_;
 };
 
-// `bytes` as Redis prints them in quotes: \n, \r, \t, \a, \b, \", \\ and \xHH.
-[[nodiscard]] std::string quoted_bytes(std::string_view bytes);
-
 }  // namespace dyno
