@@ -37,8 +37,13 @@
 //                                                                          total's own
 //   item     := side:u8 age:svarint index:varint
 //   bytes    := size:varint byte[size]
-//   varint   := as in entry.h; svarint: zigzag varint. Fixed-size numbers are little-endian; a
-//               long_double is sign_and_exponent:u16 mantissa:u64 of the x87 format.
+//   varint   := as in entry.h, in its shortest form; svarint: zigzag varint, of up to 65 bits for
+//   an
+//               age. Fixed-size numbers are little-endian; a long_double is sign_and_exponent:u16
+//               mantissa:u64 of the x87 format.
+//
+// The first fact of a delta has the delta's stamp. Flushes share a delta with nothing else. Items
+// are not later than their fact, and a total's generation is not later than the total.
 #pragma once
 
 #include <cstddef>
@@ -172,8 +177,8 @@ inline constexpr size_t kFrameBytesMax = size_t{1} << 30;
 inline constexpr size_t kFrameHeadBytesMax = 16;
 
 // Reads a frame, all of it or nothing; views of `deltas` point into `frame`. Returns why it was
-// refused, empty when it was not. Every stamp, type, number and size in what it accepts is one that
-// a writer may have written.
+// refused, with the byte, empty when it was not. Memory is in proportion to the frame. Every stamp,
+// type, number and size in what it accepts is one that a writer may have written.
 [[nodiscard]] std::string read_frame(std::string_view frame, std::vector<Delta>* deltas);
 
 // Bytes of the frame that begins here, from its head, once kFrameHeadBytesMax or all bytes are

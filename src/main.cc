@@ -12,6 +12,7 @@
 #include "engine/limits.h"
 #include "src/command_page.h"
 #include "src/config.h"
+#include "src/delta_dump.h"
 #include "src/open_files.h"
 #include "src/server.h"
 
@@ -42,6 +43,9 @@ int main(int argc, char** argv) {
   if (argc == 2 && std::string_view(argv[1]) == "--print-commands") {
     std::fputs(dyno::command_page(dyno::all_commands()).c_str(), stdout);
     return 0;
+  }
+  if (argc == 3 && std::string_view(argv[1]) == "--dump-delta") {
+    return dyno::dump_deltas(argv[2]) ? 0 : 1;
   }
   dyno::Config config;
   dyno::Limits limits;

@@ -199,6 +199,52 @@ class Cases:
             done = subprocess.run(self.server + [flag], capture_output=True, text=True, check=True)
             require("dyno-server" in done.stdout, done.stdout)
 
+    def dump_delta(self, content):
+        """Exit code, lines and error of --dump-delta of a file of these bytes."""
+        self.write(content)
+        done = subprocess.run(
+            self.server + ["--dump-delta", self.path],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        return done.returncode, done.stdout.splitlines(), done.stderr
+
+    def case_dump_delta(self):
+        empty = bytes.fromhex("f14401c294d33800")
+        flush = "00 010200fa00000000 00 01 1300"
+        value = "00 010300fa00000000 00 01 0300000178"
+        fields = "00 010300fa00000000 016b 02 08000001660176 08000001670177"
+        members = "01 010200fa00000000 016b 02 0b00016d 0bff03016e"
+        frame = bytes.fromhex("f1440113bb21cc4c" + flush + value + fields + members)
+        same(self.dump_delta(b""), (0, [], ""))
+        code, lines, said = self.dump_delta(empty + frame + empty + empty)
+        same((code, said), (0, ""))
+        same(len([line for line in lines if line.startswith("frame at byte ")]), 4)
+        same(lines[:3], ["frame at byte 0, 8 bytes", "frame at byte 8, 84 bytes", lines[2]])
+        same(lines[2], 'db=0 key="" stamp=1704067201000.2.1')
+        require('  field stamp=1704067201000.3.1 prev=none element="g" value="w"' in lines, lines)
+        for broken, place in (
+            (frame + frame[:-1], "at byte 84: no frame of deltas: byte 8: expected a body of 76 "),
+            (frame + frame[:5], "at byte 84: no frame of deltas: byte 3: expected the checksum "),
+            (frame + b"+OK\r\n" * 9, "at byte 84: no frame of deltas: byte 0: expected the magic "),
+            (frame[:20] + b"!" + frame[21:], "at byte 0: no frame of deltas: byte 8: expected "),
+        ):
+            code, lines, said = self.dump_delta(broken)
+            same(code, 1)
+            require(said.startswith(self.path + ": " + place), said)
+            same(bool(lines), place.startswith("at byte 84"), "lines before the broken frame")
+        same(self.dump_delta(frame[:7] + b"\xf0\xff\xff\xff\x03" + frame[8:])[0], 1)
+
+    def case_dump_delta_of_no_file(self):
+        for path, why in ((self.path + ".not", "No such file"), (os.path.dirname(self.path), "Is a")):
+            words = self.server + ["--dump-delta", path]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            same((done.returncode, done.stdout), (1, ""))
+            require(path + ": " in done.stderr and why in done.stderr, done.stderr)
+        require("expected a value" in self.refused(["--dump-delta"]), "no file was given")
+
     def case_rewrite_survives(self):
         self.write('# mine\n[client]\nlisten = "127.0.0.1:0"  # free\nmaxclients = 50\n')
         with Started(self.server + ["--config", self.path]) as server:
