@@ -291,8 +291,10 @@ void combine(uint8_t* out, size_t size, const std::vector<std::string_view>& sou
 // The key becomes the string of an entry made for it, without a deadline.
 void put_result(Key& key, Entry* fresh) {
   bool had_deadline = key.exists() && key.entry()->has_deadline();
+  bool is_new = !key.exists();
   key.put(fresh);
-  key.record(EffectKind::kString, fresh->text());
+  if (!key.records()) return;
+  key.record({.kind = EffectKind::kString, .element = fresh->text(), .is_new = is_new});
   if (had_deadline) key.record(EffectKind::kDeadline, {}, {}, -1);
 }
 

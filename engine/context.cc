@@ -97,6 +97,16 @@ void Key::erase() {
   drop();
 }
 
+void Key::erase_empty() {
+  record(EffectKind::kEmptied);
+  drop();
+}
+
+void Key::begin_anew() {
+  record(EffectKind::kErase);
+  if (exists()) drop();
+}
+
 void Key::set_deadline(int64_t at_ms) {
   Entry* old = entry();
   bool wanted = at_ms >= 0;

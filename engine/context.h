@@ -113,8 +113,12 @@ class Key {
 
   // --- Changes that are complete: recorded as effects.
 
-  // The key is gone: DEL, an emptied collection, a deadline in the past.
+  // The key is gone: DEL, or a deadline set in the past.
   void erase();
+  // The key is gone with its last element, whose own erasure was recorded.
+  void erase_empty();
+  // Another value is about to be built under this name, from nothing. What is there is dropped.
+  void begin_anew();
   // Milliseconds of Unix time; -1 takes the deadline away.
   void set_deadline(int64_t at_ms);
   [[nodiscard]] int64_t deadline() const {

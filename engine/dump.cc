@@ -172,8 +172,8 @@ void restore(Context& c) {
     deadline_ms = INT64_MAX;
   }
   bool existed = key.exists();
-  if (existed) key.erase();
   bool lives = deadline_ms == 0 || deadline_ms > c.now_ms;
+  if (existed || lives) key.begin_anew();
   if (lives) build(key, *value);
   lives = key.exists();
   if (lives) {

@@ -53,8 +53,7 @@ void record_whole(Key& key) {
 // Gives what `from` holds to `to`, which may exist; `from` is gone then. Neither knows where it is
 // when another key of the slot moves, hence the calls of find().
 void move_value(Key& from, Key& to) {
-  to.record(EffectKind::kErase);
-  if (to.exists()) to.drop();
+  to.begin_anew();
   from.find();
   from.record(EffectKind::kErase);
   bool expires = word_expires(from);

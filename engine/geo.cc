@@ -173,9 +173,13 @@ void geoadd(Context& c) {
   for (size_t i = 0; i < count; ++i) {
     std::string_view member = c.args[first + 3 * i + 2];
     ZSetView::Place place = set.find(member);
-    if (place.found ? nx || place.score == scores[i] : xx) continue;
+    if (place.found ? nx : xx) continue;
     set.put(place, member, scores[i]);
-    ++(place.found ? updated : added);
+    if (!place.found) {
+      ++added;
+    } else if (place.score != scores[i]) {
+      ++updated;
+    }
   }
   if (added + updated > 0) key.changed();
   c.reply.integer(ch ? added + updated : added);

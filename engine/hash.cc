@@ -107,6 +107,10 @@ size_t memory_bytes(const Entry* entry, size_t samples) {
   return seen == 0 ? bytes : bytes + node_bytes * hash->fields.size() / seen;
 }
 
+void record_field(Key& key, std::string_view field, std::string_view value, bool is_new) {
+  key.record({.kind = EffectKind::kField, .element = field, .value = value, .is_new = is_new});
+}
+
 void record_field_deadline(Key& key, std::string_view field, int64_t deadline_ms) {
   key.record(EffectKind::kFieldDeadline, field, {}, deadline_ms);
 }
@@ -116,7 +120,7 @@ void record(Key& key) {
     packed::Item::Buffer field_buffer;
     packed::Item::Buffer value_buffer;
     std::string_view field = view.field.view(&field_buffer);
-    key.record(EffectKind::kField, field, view.value.view(&value_buffer));
+    record_field(key, field, view.value.view(&value_buffer), true);
     if (view.deadline_ms != kNoDeadline) record_field_deadline(key, field, view.deadline_ms);
     return true;
   });
@@ -134,19 +138,35 @@ const ValueOps kHashOps = {
     length, value_bytes, destroy, destroy_some, copy, encoding_name, memory_bytes, record,
 };
 
-bool Hash::set(std::string_view field, std::string_view value, HashFields::Deadline deadline) {
+bool Hash::write(std::string_view field, std::string_view value, HashFields::Deadline deadline) {
   if (!key_.exists()) key_.put(HashFields::make(key_.db(), key_.name()));
+  if (key_.records()) record_due(field);
   HashFields target = fields();
   bool is_new = target.set(field, value, key_.context().limits, now_ms(), deadline);
   moved_to(target);
-  if (key_.records()) {
-    key_.record(EffectKind::kField, field, value);
-    if (deadline == HashFields::Deadline::kKept) {
-      FieldPlace kept = find(field);
-      if (kept.deadline_ms != kNoDeadline) record_field_deadline(key_, field, kept.deadline_ms);
-    }
-  }
   return is_new;
+}
+
+bool Hash::set(std::string_view field, std::string_view value) {
+  bool is_new = write(field, value, HashFields::Deadline::kDropped);
+  if (key_.records()) record_field(key_, field, value, is_new);
+  return is_new;
+}
+
+void Hash::add(std::string_view field, std::string_view value, Amount amount) {
+  bool is_new = write(field, value, HashFields::Deadline::kKept);
+  if (!key_.records()) return;
+  key_.record({.kind = EffectKind::kFieldIncrement,
+               .element = field,
+               .value = value,
+               .is_new = is_new,
+               .amount = amount});
+}
+
+void Hash::record_due(std::string_view field) {
+  FieldPlace found = fields().find(field, HashFields::kBeforeAll);
+  bool is_due = found && found.deadline_ms != kNoDeadline && found.deadline_ms <= now_ms();
+  if (is_due) key_.record(EffectKind::kFieldExpired, field);
 }
 
 bool Hash::must_be_large(Args pairs) const {
@@ -168,7 +188,7 @@ int64_t Hash::set_all(Args pairs) {
       if (fresh != nullptr) key_.put(fresh);
       added = static_cast<int64_t>(taken / 2);
       for (size_t i = 0; key_.records() && i < taken; i += 2) {
-        key_.record(EffectKind::kField, pairs[i], pairs[i + 1]);
+        record_field(key_, pairs[i], pairs[i + 1], true);
       }
     }
   }
@@ -178,12 +198,14 @@ int64_t Hash::set_all(Args pairs) {
 
 bool Hash::erase(std::string_view field) {
   if (!key_.exists()) return false;
+  if (key_.records()) {
+    find(field) ? key_.record(EffectKind::kFieldErase, field) : record_due(field);
+  }
   HashFields target = fields();
   HashFields::Erased erased = target.erase(field, now_ms());
   if (erased == HashFields::Erased::kNothing) return false;
   moved_to(target);
-  key_.record(EffectKind::kFieldErase, field);
-  if (target.count() == 0) key_.erase();
+  if (target.count() == 0) key_.erase_empty();
   return erased == HashFields::Erased::kLive;
 }
 

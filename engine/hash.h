@@ -28,8 +28,10 @@ class Hash {
   [[nodiscard]] HashFields fields() const { return HashFields(key_.entry()); }
 
   // Sets a field, making the key if need be; true when the field is new.
-  bool set(std::string_view field, std::string_view value,
-           HashFields::Deadline deadline = HashFields::Deadline::kDropped);
+  bool set(std::string_view field, std::string_view value);
+  // The same for a counter: `value` is the sum of what the field was, 0 if it was not there, and
+  // `amount`. The field keeps its deadline.
+  void add(std::string_view field, std::string_view value, Amount amount);
   // Sets fields and values in turn; returns how many fields are new. What the limits say of the
   // arguments as a whole decides the encoding first, as in Redis.
   int64_t set_all(Args pairs);
@@ -46,6 +48,10 @@ class Hash {
     if (fields.entry() != key_.entry()) key_.moved(fields.entry());
   }
 
+  // False when the field was there and not due.
+  bool write(std::string_view field, std::string_view value, HashFields::Deadline deadline);
+  // A field that is due is as good as gone: writing or erasing it is recorded as its expiry first.
+  void record_due(std::string_view field);
   [[nodiscard]] bool must_be_large(Args pairs) const;
   void make_large();
 

@@ -4,12 +4,14 @@
 // format of sketch.h. PFCOUNT of one key writes the estimate that it made into the string's header,
 // so that the next one only reads it.
 //
-// Concurrent writers on replicas: as for strings, the later write wins as a whole. Effects are
-// patches of the bytes that changed.
+// Concurrent writers on replicas: every element counts, since a register keeps the largest rank
+// that any of them gave it; a deletion takes away what it had seen. The estimate in the header, and
+// whether the registers are sparse or dense, is each node's own.
 #include <algorithm>
 #include <cmath>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/command.h"
 #include "engine/sketch.h"
@@ -33,48 +35,53 @@ bool view_sketch(Context& c, Key& key, String::Buffer* buffer, std::string_view*
   return false;
 }
 
-// Writes the part [begin, end) of `fresh` that differs from what the key holds.
-void patch_difference(String& string, const std::string& fresh, size_t begin, size_t end) {
-  String::Buffer buffer;
-  std::string_view old = string.view(&buffer);
-  while (begin < end && old[begin] == fresh[begin]) ++begin;
-  while (end > begin && old[end - 1] == fresh[end - 1]) --end;
-  if (begin < end) string.patch(begin, std::string_view(fresh).substr(begin, end - begin));
-}
+// The registers that a command raised, noted when somebody records.
+class Growth {
+ public:
+  void note(sketch::Place place) { places_.push_back(place); }
 
-// The key becomes the sketch, keeping its deadline.
-void store(Key& key, const std::string& fresh) {
-  String string(key);
-  if (string.size() == fresh.size()) {
-    patch_difference(string, fresh, 0, sketch::kHeaderBytes);
-    patch_difference(string, fresh, sketch::kHeaderBytes, fresh.size());
-  } else {
-    string.assign(fresh, {DeadlineChange::Kind::kKeep});
-    // A sketch is a string changed in place, however it came to be.
-    (void)string.edit(0);
+  // To be called after the change. A damaged sketch is recorded as the string that it is, since how
+  // far its registers can be read depends on how they are written.
+  void record(Key& key, bool is_new) {
+    std::string_view bytes = key.entry()->text();
+    if (!sketch::is_intact(bytes)) {
+      return key.record({.kind = EffectKind::kString, .element = bytes, .keeps_deadline = true});
+    }
+    std::sort(places_.begin(), places_.end(), [](sketch::Place a, sketch::Place b) {
+      return a.index != b.index ? a.index < b.index : a.rank > b.rank;
+    });
+    std::string packed;
+    for (size_t i = 0; i < places_.size(); ++i) {
+      sketch::Place place = places_[i];
+      if (i > 0 && place.index == places_[i - 1].index) continue;
+      packed.push_back(static_cast<char>(place.index));
+      packed.push_back(static_cast<char>(place.index >> 8));
+      packed.push_back(static_cast<char>(place.rank));
+    }
+    key.record({.kind = EffectKind::kRegisters, .element = packed, .is_new = is_new});
   }
-}
+
+ private:
+  std::vector<sketch::Place> places_;
+};
 
 size_t sparse_bytes_max(const Context& c) {
   return static_cast<size_t>(std::max<int64_t>(c.limits.hyperloglog_sparse_bytes, 0));
 }
 
 // Adds to a dense sketch where it is; true when a register changed.
-bool add_in_place(Context& c, Key& key, std::string_view bytes) {
+bool add_in_place(Context& c, Key& key, std::string_view bytes, Growth* growth) {
   auto* current = reinterpret_cast<const uint8_t*>(bytes.data());
   uint8_t* edited = nullptr;
-  String string(key);
   for (std::string_view element : c.args.subspan(2)) {
     sketch::Place place = sketch::place_of(element);
     if (sketch::dense_register(current, place.index) >= place.rank) continue;
-    if (edited == nullptr) current = edited = string.edit(0);
+    if (edited == nullptr) current = edited = String(key).edit(0);
     sketch::set_dense_register(edited, place.index, place.rank);
-    sketch::ByteRange range = sketch::dense_register_bytes(place.index);
-    string.patched(range.offset, range.size);
+    if (key.records()) growth->note(place);
   }
   if (edited == nullptr) return false;
   sketch::set_stale(edited);
-  string.patched(sketch::kStaleOffset, 1);
   return true;
 }
 
@@ -83,20 +90,28 @@ void pfadd(Context& c) {
   String::Buffer buffer;
   std::string_view bytes;
   if (!view_sketch(c, key, &buffer, &bytes)) return;
-  bool changed = !key.exists();
-  if (!changed && sketch::is_dense(bytes)) {
-    changed = add_in_place(c, key, bytes);
+  bool is_new = !key.exists();
+  bool changed = is_new;
+  Growth growth;
+  if (!is_new && sketch::is_dense(bytes)) {
+    changed = add_in_place(c, key, bytes, &growth);
   } else {
-    std::string copy = changed ? sketch::empty() : std::string(bytes);
-    if (changed) sketch::set_stale(reinterpret_cast<uint8_t*>(copy.data()));
+    std::string copy = is_new ? sketch::empty() : std::string(bytes);
+    if (is_new) sketch::set_stale(reinterpret_cast<uint8_t*>(copy.data()));
     for (std::string_view element : c.args.subspan(2)) {
-      auto raised = sketch::raise(&copy, sketch::place_of(element), sparse_bytes_max(c));
+      sketch::Place place = sketch::place_of(element);
+      auto raised = sketch::raise(&copy, place, sparse_bytes_max(c));
       if (raised == sketch::Raised::kDamaged) return c.error(kDamagedError);
-      changed |= raised == sketch::Raised::kYes;
+      if (raised != sketch::Raised::kYes) continue;
+      changed = true;
+      if (key.records()) growth.note(place);
     }
-    if (changed) store(key, copy);
+    if (changed) String(key).rewrite(copy);
   }
-  if (changed) key.changed();
+  if (changed) {
+    if (key.records()) growth.record(key, is_new);
+    key.changed();
+  }
   c.reply.integer(changed);
 }
 
@@ -125,9 +140,7 @@ void pfcount(Context& c) {
   if (!count) {
     count = sketch::estimate(bytes);
     if (!count) return c.error(kDamagedError);
-    String string(key);
-    sketch::set_count(string.edit(0), *count);
-    string.patched(sketch::kCountOffset, sketch::kCountBytes);
+    sketch::set_count(String(key).edit(0), *count);
     key.changed();
   }
   c.reply.integer(static_cast<int64_t>(*count));
@@ -150,14 +163,21 @@ void pfmerge(Context& c) {
   std::string copy =
       destination.exists() ? std::string(String(destination).view(&buffer)) : sketch::empty();
   if (any_dense && !sketch::make_dense(&copy)) return c.error(kDamagedError);
+  Growth growth;
+  bool grew = !destination.exists();
   for (uint32_t index = 0; index < sketch::kRegisterCount; ++index) {
     uint8_t rank = (*registers)[index];
     if (rank == 0) continue;
     auto raised = sketch::raise(&copy, {index, rank}, sparse_bytes_max(c));
     if (raised == sketch::Raised::kDamaged) return c.error(kDamagedError);
+    if (raised != sketch::Raised::kYes || !destination.records()) continue;
+    grew = true;
+    growth.note({index, rank});
   }
   sketch::set_stale(reinterpret_cast<uint8_t*>(copy.data()));
-  store(destination, copy);
+  bool is_new = !destination.exists();
+  String(destination).rewrite(copy);
+  if (destination.records() && grew) growth.record(destination, is_new);
   destination.changed();
   c.reply.ok();
 }
@@ -171,7 +191,7 @@ bool densify(Context& c, Key& key, std::string_view bytes) {
     c.error(kDamagedError);
     return false;
   }
-  store(key, copy);
+  String(key).rewrite(copy);
   key.changed();
   return true;
 }

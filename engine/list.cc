@@ -390,7 +390,9 @@ void List::erase_from_nodes(size_t first, size_t count) {
 
 void List::erase(size_t first, size_t count) {
   if (count == 0) return;
-  if (count == size()) return key_.erase();
+  key_.record(EffectKind::kListErase, {}, {}, static_cast<int64_t>(first),
+              static_cast<int64_t>(count));
+  if (count == size()) return key_.erase_empty();
   if (is_packed()) {
     const uint8_t* from = packed_at(first);
     const uint8_t* to = from;
@@ -400,8 +402,6 @@ void List::erase(size_t first, size_t count) {
     erase_from_nodes(first, count);
     note_shrinkage();
   }
-  key_.record(EffectKind::kListErase, {}, {}, static_cast<int64_t>(first),
-              static_cast<int64_t>(count));
 }
 
 void List::pop(ListEnd end, size_t count) {
@@ -453,7 +453,7 @@ size_t List::erase_equal(std::string_view element, size_t limit, bool from_tail)
     if (erased == 0) return 0;
     if (!list->is_quicklist) list->listpack_bytes -= erased * listpack_bytes(element);
     if (list->size() == 0) {
-      key_.erase();
+      key_.erase_empty();
     } else {
       note_shrinkage();
     }

@@ -83,10 +83,16 @@ size_t memory_bytes(const Entry* entry, size_t samples) {
   return seen == 0 ? bytes : bytes + node_bytes * members.size() / seen;
 }
 
+void record_member(Key& key, std::string_view member, bool is_new) {
+  if (!key.records()) [[likely]]
+    return;
+  key.record({.kind = EffectKind::kMember, .element = member, .is_new = is_new});
+}
+
 void record(Key& key) {
   members_of(key.entry()).for_each([&](const packed::Item& item) {
     packed::Item::Buffer buffer;
-    key.record(EffectKind::kMember, item.view(&buffer));
+    record_member(key, item.view(&buffer), true);
     return true;
   });
   if (key.entry()->has_deadline()) {
@@ -133,20 +139,31 @@ bool Set::add(std::string_view member) {
   const Limits& limits = key_.context().limits;
   if (!key_.exists()) key_.put(SetMembers::make(key_.db(), key_.name(), member, 1, limits));
   SetMembers target = members();
-  if (!target.add(member, limits)) return false;
-  moved_to(target);
-  key_.record(EffectKind::kMember, member);
-  return true;
+  bool is_new = target.add(member, limits);
+  if (is_new) moved_to(target);
+  record_member(key_, member, is_new);
+  return is_new;
 }
 
 bool Set::erase(std::string_view member) {
   if (!key_.exists()) return false;
   SetMembers target = members();
+  if (key_.records() && target.contains(member)) key_.record(EffectKind::kMemberErase, member);
   if (!target.erase(member)) return false;
   moved_to(target);
-  key_.record(EffectKind::kMemberErase, member);
-  if (target.count() == 0) key_.erase();
+  if (target.count() == 0) key_.erase_empty();
   return true;
+}
+
+void Set::erase_all() {
+  if (key_.records()) {
+    members().for_each([&](const packed::Item& item) {
+      packed::Item::Buffer buffer;
+      key_.record(EffectKind::kMemberErase, item.view(&buffer));
+      return true;
+    });
+  }
+  key_.erase_empty();
 }
 
 bool Set::assign(Entry* fresh) {

@@ -33,6 +33,8 @@ class Set {
   bool add(std::string_view member);
   // True when the member was there. Erases the key with its last member.
   bool erase(std::string_view member);
+  // Takes all members out of a set that exists, and erases the key.
+  void erase_all();
   // Takes out a random member of a set that exists; visit(const packed::Item&) sees it before it is
   // gone. Erases the key with its last member.
   template <class Visit>
@@ -68,7 +70,7 @@ void Set::take_random(Visit&& visit) {
     target.erase_at(index);
     moved_to(target);
   }
-  if (target.count() == 0) key_.erase();
+  if (target.count() == 0) key_.erase_empty();
 }
 
 }  // namespace dyno

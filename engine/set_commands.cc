@@ -139,7 +139,7 @@ void spop_counted(Context& context) {
   if (wanted >= size) {
     context.reply.set(size);
     reply_members(context.reply, set.members());
-    key.erase();
+    set.erase_all();
   } else {
     // From here on Redis makes a new set, whose encoding may be another.
     constexpr size_t kPopsPerStay = 5;

@@ -240,6 +240,16 @@ void for_each_dense(const uint8_t* sketch, Visit&& visit) {
   }
 }
 
+// The bytes of a dense sketch that hold the register.
+struct ByteRange {
+  size_t offset;
+  size_t size;
+};
+ByteRange dense_register_bytes(uint32_t index) {
+  size_t bit = size_t{index} * 6;
+  return {kHeaderBytes + bit / 8, bit % 8 > 2 ? size_t{2} : size_t{1}};
+}
+
 }  // namespace
 
 Place place_of(std::string_view element) {
@@ -301,6 +311,10 @@ uint64_t estimate(const Registers& registers) {
   return estimate_from(histogram);
 }
 
+bool is_intact(std::string_view sketch) {
+  return is_dense(sketch) || for_each_run(sketch, [](uint8_t, uint32_t, uint32_t) {});
+}
+
 bool merge_into(Registers* registers, std::string_view sketch) {
   auto raise_one = [&](uint32_t index, uint8_t value) {
     (*registers)[index] = std::max((*registers)[index], value);
@@ -312,11 +326,6 @@ bool merge_into(Registers* registers, std::string_view sketch) {
   return for_each_run(sketch, [&](uint8_t value, uint32_t first, uint32_t run) {
     for (uint32_t i = 0; value != 0 && i < run; ++i) raise_one(first + i, value);
   });
-}
-
-ByteRange dense_register_bytes(uint32_t index) {
-  size_t bit = size_t{index} * 6;
-  return {kHeaderBytes + bit / 8, bit % 8 > 2 ? size_t{2} : size_t{1}};
 }
 
 uint8_t dense_register(const uint8_t* sketch, uint32_t index) {

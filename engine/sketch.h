@@ -50,6 +50,9 @@ struct Place {
 // No element: sparse, with a count of 0 that is up to date.
 [[nodiscard]] std::string empty();
 
+// All registers can be read.
+[[nodiscard]] bool is_intact(std::string_view sketch);
+
 // The count in the header unless it is out of date.
 [[nodiscard]] std::optional<uint64_t> known_count(std::string_view sketch);
 void set_count(uint8_t* sketch, uint64_t count);
@@ -67,12 +70,6 @@ inline void set_stale(uint8_t* sketch) {
 // One register of a dense sketch.
 [[nodiscard]] uint8_t dense_register(const uint8_t* sketch, uint32_t index);
 void set_dense_register(uint8_t* sketch, uint32_t index, uint8_t value);
-// The bytes of the sketch that hold the register.
-struct ByteRange {
-  size_t offset;
-  size_t size;
-};
-[[nodiscard]] ByteRange dense_register_bytes(uint32_t index);
 
 enum class Raised { kNo, kYes, kDamaged };
 // Raises a register to the place's rank. A sparse sketch becomes dense when it would outgrow

@@ -260,11 +260,13 @@ void store_rows(Context& c, Options* options, std::span<const Row> rows) {
     }
   }
   Key key(c, options->destination, Key::Use::kWrite);
-  if (key.exists()) {
-    key.erase();
-    if (values.empty()) key.changed();
-  }
-  if (!values.empty()) {
+  if (values.empty()) {
+    if (key.exists()) {
+      key.erase();
+      key.changed();
+    }
+  } else {
+    key.begin_anew();
     std::vector<std::string_view> views(values.begin(), values.end());
     List(key).push(ListEnd::kTail, views);
     key.changed();

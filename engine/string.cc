@@ -12,6 +12,7 @@
 
 #include "engine/command.h"
 #include "engine/deadline.h"
+#include "engine/sketch.h"
 #include "engine/value.h"
 #include "protocol/words.h"
 
@@ -50,7 +51,7 @@ std::string_view encoding_name(const Entry* entry) {
 
 void record(Key& key) {
   String::Buffer buffer;
-  key.record(EffectKind::kString, String(key).view(&buffer));
+  key.record({.kind = EffectKind::kString, .element = String(key).view(&buffer), .is_new = true});
   if (key.entry()->has_deadline()) {
     key.record(EffectKind::kDeadline, {}, {}, key.entry()->deadline());
   }
@@ -80,7 +81,7 @@ size_t String::size() const {
   return key_.exists() ? length(key_.entry()) : 0;
 }
 
-void String::assign(std::string_view bytes, DeadlineChange deadline, Form form) {
+bool String::write(std::string_view bytes, DeadlineChange deadline, Form form) {
   int64_t number = 0;
   bool is_number = form == Form::kShortest && is_canonical_int64(bytes, &number);
   size_t wanted = is_number ? varint_bytes(zigzag(number)) : text_value_bytes(bytes.size());
@@ -111,21 +112,43 @@ void String::assign(std::string_view bytes, DeadlineChange deadline, Form form) 
   } else if (has_deadline) {
     key_.context().keyspace.note_deadline(key_.slot(), at_ms);
   }
-  key_.record(EffectKind::kString, bytes);
-  if (has_deadline && !keep) {
-    key_.record(EffectKind::kDeadline, {}, {}, at_ms);
-  } else if (had_deadline && !has_deadline) {
+  return had_deadline;
+}
+
+void String::assign(std::string_view bytes, DeadlineChange deadline, Form form) {
+  bool is_new = !key_.exists();
+  bool had_deadline = write(bytes, deadline, form);
+  if (!key_.records()) [[likely]]
+    return;
+  bool keeps_deadline = deadline.kind == DeadlineChange::Kind::kKeep;
+  key_.record({.kind = EffectKind::kString,
+               .element = bytes,
+               .is_new = is_new,
+               .keeps_deadline = keeps_deadline});
+  if (deadline.kind == DeadlineChange::Kind::kAt) {
+    key_.record(EffectKind::kDeadline, {}, {}, deadline.at_ms);
+  } else if (had_deadline && !keeps_deadline) {
     key_.record(EffectKind::kDeadline, {}, {}, -1);
   }
 }
 
-void String::assign_number(int64_t value) {
-  char text[kInt64TextMax];
-  assign({text, format_int64(value, text)}, {DeadlineChange::Kind::kKeep});
+void String::add(std::string_view bytes, Amount amount, Form form) {
+  bool is_new = !key_.exists();
+  write(bytes, {DeadlineChange::Kind::kKeep}, form);
+  if (!key_.records()) [[likely]]
+    return;
+  key_.record(
+      {.kind = EffectKind::kIncrement, .element = bytes, .is_new = is_new, .amount = amount});
+}
+
+void String::rewrite(std::string_view bytes) {
+  write(bytes, {DeadlineChange::Kind::kKeep}, Form::kText);
+  key_.entry()->set_encoding(Encoding::kRawEdited);
 }
 
 uint8_t* String::edit(size_t size) {
   Buffer buffer;
+  if (key_.records()) is_sketch_ = key_.exists() && sketch::is_sketch(view(&buffer));
   if (!key_.exists()) {
     Entry* fresh = Entry::make(Type::kString, Encoding::kRaw, key_.db(), key_.name(), false,
                                text_value_bytes(size));
@@ -156,6 +179,11 @@ uint8_t* String::edit(size_t size) {
 }
 
 void String::patched(size_t offset, size_t size) {
+  if (is_sketch_) {
+    key_.record(
+        {.kind = EffectKind::kString, .element = key_.entry()->text(), .keeps_deadline = true});
+    return;
+  }
   key_.record(EffectKind::kPatch, key_.entry()->text().substr(offset, size), {},
               static_cast<int64_t>(offset));
 }

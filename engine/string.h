@@ -35,8 +35,12 @@ class String {
   enum class Form : uint8_t { kShortest, kText };
   // The key becomes this string, whatever it held. Records kString and the deadline if it changes.
   void assign(std::string_view bytes, DeadlineChange deadline, Form form = Form::kShortest);
-  // The same with a number, keeping the deadline; for counters.
-  void assign_number(int64_t value);
+  // The same for a counter, keeping the deadline: `bytes` is the sum of what the key held, 0 if it
+  // was missing, and `amount`.
+  void add(std::string_view bytes, Amount amount, Form form = Form::kShortest);
+  // The same for a string that was changed in place, keeping the deadline. Records nothing: the
+  // caller does.
+  void rewrite(std::string_view bytes);
 
   // Makes the value at least `size` bytes, new ones zero, and returns its first byte for writing.
   // The caller writes and then calls patched() with what it wrote. Encoding becomes kRawEdited.
@@ -48,7 +52,12 @@ class String {
   void patch(size_t offset, std::string_view bytes);
 
  private:
+  // Returns whether the key had a deadline.
+  bool write(std::string_view bytes, DeadlineChange deadline, Form form);
+
   Key& key_;
+  // What edit() found is a HyperLogLog, whose changes are recorded as a whole.
+  bool is_sketch_ = false;
 };
 
 // True when a string of `size` bytes is allowed; else answers kTooLong.

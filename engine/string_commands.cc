@@ -285,7 +285,8 @@ void increment(Context& c, int64_t by) {
     }
   }
   if (__builtin_add_overflow(value, by, &value)) return c.error(errors::kOverflow);
-  String(key).assign_number(value);
+  char text[kInt64TextMax];
+  String(key).add({text, format_int64(value, text)}, {.whole = by});
   key.changed();
   c.reply.integer(value);
 }
@@ -323,7 +324,7 @@ void incrbyfloat(Context& c) {
     return c.error("ERR increment would produce NaN or Infinity");
   }
   std::string result = format_long_double(sum);
-  String(key).assign(result, kKeepDeadline, String::Form::kText);
+  String(key).add(result, {.part = *by}, String::Form::kText);
   key.changed();
   c.reply.bulk(result);
 }

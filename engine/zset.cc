@@ -2,6 +2,7 @@
 #include "engine/zset.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <new>
 
@@ -15,6 +16,10 @@ namespace {
 // What packs into the entry: a score of -0 becomes 0.
 packed::Encoded encode_score(double score) {
   return packed::Encoded::score(score == 0 ? 0 : score);
+}
+
+void record_score(Key& key, std::string_view member, double score, bool is_new) {
+  key.record({.kind = EffectKind::kScore, .element = member, .score = score, .is_new = is_new});
 }
 
 LargeZSet* make_large_zset() {
@@ -147,6 +152,29 @@ void ZSet::expect(size_t members, size_t text_bytes) {
 }
 
 double ZSet::put(const ZSetView::Place& place, std::string_view member, double score) {
+  score = place.found && score == place.score ? place.score : write(place, member, score);
+  if (key_.records()) record_score(key_, member, score, !place.found);
+  return score;
+}
+
+double ZSet::add(const ZSetView::Place& place, std::string_view member, double score,
+                 double amount) {
+  score = place.found && score == place.score ? place.score : write(place, member, score);
+  if (!key_.records()) return score;
+  // Nothing adds up to or from infinity.
+  if (std::isinf(score) || std::isinf(amount) || std::isinf(place.score)) {
+    record_score(key_, member, score, !place.found);
+  } else {
+    key_.record({.kind = EffectKind::kScoreIncrement,
+                 .element = member,
+                 .score = score,
+                 .is_new = !place.found,
+                 .amount = {.part = amount}});
+  }
+  return score;
+}
+
+double ZSet::write(const ZSetView::Place& place, std::string_view member, double score) {
   ZSetView set = view();
   if (!set.is_large()) {
     const Limits& limits = key_.context().limits;
@@ -159,7 +187,6 @@ double ZSet::put(const ZSetView::Place& place, std::string_view member, double s
       if (score == 0) score = 0;  // Not -0.
       if (place.found) erase_packed(place.offset, 1);
       insert_packed(member, score);
-      record_score(member, score);
       return score;
     }
     make_large();
@@ -178,7 +205,6 @@ double ZSet::put(const ZSetView::Place& place, std::string_view member, double s
     large.tree.insert(added);
     large.table.insert(position, added);
   }
-  record_score(member, score);
   return score;
 }
 
@@ -228,8 +254,8 @@ void ZSet::make_large() {
 
 void ZSet::erase(const ZSetView::Place& place, std::string_view member) {
   ZSetView set = view();
-  if (set.size() == 1) return key_.erase();
   key_.record(EffectKind::kScoreErase, member);
+  if (set.size() == 1) return key_.erase_empty();
   if (set.is_large()) {
     LargeZSet& large = set.large();
     Member* erased = Table<ZSetTraits>::node(*place.word);
@@ -244,13 +270,13 @@ void ZSet::erase(const ZSetView::Place& place, std::string_view member) {
 void ZSet::erase_range(uint64_t first, uint64_t count) {
   ZSetView set = view();
   if (count == 0) return;
-  if (count == set.size()) return key_.erase();
   if (key_.records()) {
     set.for_each(first, count, false, [&](std::string_view member, double) {
       key_.record(EffectKind::kScoreErase, member);
       return true;
     });
   }
+  if (count == set.size()) return key_.erase_empty();
   if (set.is_large()) {
     LargeZSet& large = set.large();
     Member* run[BTree::kLeafMembers];
@@ -284,7 +310,7 @@ void ZSet::replace(Key& key, MemberList& members) {
   }
   members.sort();
   Entry* fresh = make_entry(key.db(), key.name(), key.context().limits, members);
-  if (key.exists()) key.record(EffectKind::kErase);
+  key.record(EffectKind::kErase);
   key.put(fresh);
   if (key.records()) kZSetOps.record(key);
 }
@@ -357,7 +383,7 @@ size_t zset_memory_bytes(const Entry* entry, size_t samples) {
 
 void zset_record(Key& key) {
   ZSetView(key).for_all([&](std::string_view text, double score) {
-    key.record(EffectKind::kScore, text, {}, 0, 0, score);
+    record_score(key, text, score, true);
     return true;
   });
   if (key.entry()->has_deadline()) {

@@ -133,9 +133,12 @@ class ZSet {
   // Makes the key, or turns it large, ahead of the insertion of `members`; `text_bytes` is the size
   // of the first. The caller inserts at least one.
   void expect(size_t members, size_t text_bytes);
-  // Gives a member its score; `place` is where find() saw it or its absence. Returns the score as
-  // it is now stored. `member` does not lie inside the set.
+  // Gives a member its score, which may be the one that it has; `place` is where find() saw it or
+  // its absence. Returns the score as it is now stored. `member` does not lie inside the set.
   double put(const ZSetView::Place& place, std::string_view member, double score);
+  // The same for a counter: `score` is the sum of what the member had, 0 if it was not there, and
+  // `amount`.
+  double add(const ZSetView::Place& place, std::string_view member, double score, double amount);
   // Removes a member that was found. Erases the key with the last one.
   void erase(const ZSetView::Place& place, std::string_view member);
   // Removes `count` members from rank `first` on, all of which exist. Erases the key when none is
@@ -146,12 +149,10 @@ class ZSet {
   static void replace(Key& key, MemberList& members);
 
  private:
+  double write(const ZSetView::Place& place, std::string_view member, double score);
   void make_large();
   void insert_packed(std::string_view member, double score);
   void erase_packed(uint64_t offset, uint64_t pairs);
-  void record_score(std::string_view member, double score) {
-    key_.record(EffectKind::kScore, member, {}, 0, 0, score);
-  }
 
   Key& key_;
 };

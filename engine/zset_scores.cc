@@ -57,22 +57,17 @@ enum class Added { kNothing, kSame, kAdded, kUpdated, kNan };
 
 Added add_one(ZSet& set, const AddOptions& options, std::string_view member, double* score) {
   ZSetView::Place place = set.find(member);
-  if (!place.found) {
-    if (options.xx) return Added::kNothing;
-    set.put(place, member, *score);
-    return Added::kAdded;
-  }
-  if (options.nx) return Added::kNothing;
-  if (options.incr) {
+  if (place.found ? options.nx : options.xx) return Added::kNothing;
+  double amount = *score;
+  if (options.incr && place.found) {
     *score += place.score;
     if (std::isnan(*score)) return Added::kNan;
   }
-  if ((options.lt && *score >= place.score) || (options.gt && *score <= place.score)) {
-    return Added::kNothing;
-  }
-  if (*score == place.score) return Added::kSame;
-  set.put(place, member, *score);
-  return Added::kUpdated;
+  bool is_better = !(options.lt && *score >= place.score) && !(options.gt && *score <= place.score);
+  if (place.found && !is_better) return Added::kNothing;
+  options.incr ? set.add(place, member, *score, amount) : set.put(place, member, *score);
+  if (!place.found) return Added::kAdded;
+  return *score == place.score ? Added::kSame : Added::kUpdated;
 }
 
 // The scores of a command line, read before anything changes.

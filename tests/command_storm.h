@@ -15,6 +15,7 @@
 
 #include "engine/blocking.h"
 #include "engine/reclaimer.h"
+#include "engine/sketch.h"
 #include "engine/stats.h"
 #include "protocol/check.h"
 #include "tests/effect_log.h"
@@ -214,7 +215,10 @@ class CommandStorm {
     std::string type = ask(engine, {"TYPE", key})[0];
     *text += " " + type;
     std::vector<std::string> elements;
-    if (type == "string") elements = ask(engine, {"GET", key});
+    if (type == "string") {
+      elements = ask(engine, {"GET", key});
+      describe_registers(&elements[0]);
+    }
     if (type == "list") elements = ask(engine, {"LRANGE", key, "0", "-1"});
     if (type == "zset") {
       elements = ask(engine, {"ZRANGE", key, "0", "-1", "WITHSCORES"});
@@ -236,6 +240,13 @@ class CommandStorm {
       std::sort(elements.begin(), elements.end());
     }
     for (const std::string& element : elements) *text += "|" + element;
+  }
+
+  // How a HyperLogLog's registers are written, and the estimate in its header, are each node's own.
+  static void describe_registers(std::string* bytes) {
+    sketch::Registers registers{};
+    if (!sketch::is_sketch(*bytes) || !sketch::merge_into(&registers, *bytes)) return;
+    *bytes = "HyperLogLog " + std::string(registers.begin(), registers.end());
   }
 
   static constexpr uint32_t kSessions = 3;

@@ -4,6 +4,7 @@
 // a replica, a log or a restart will do with them.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "engine/hash.h"
 #include "engine/list.h"
 #include "engine/set.h"
+#include "engine/sketch.h"
 #include "engine/string.h"
 #include "engine/zset.h"
 #include "tests/engine_client.h"
@@ -73,57 +75,70 @@ class EffectLog : public EffectRecorder {
     DYNO_CHECK(buffer.empty());
   }
 
+  // What an effect says of the moment before it must be true of the copy, too.
   static void apply_to(Key& key, const Effect& effect) {
     auto at = static_cast<size_t>(effect.position);
     switch (effect.kind) {
       case EffectKind::kErase:
-      case EffectKind::kEmptied:
-      case EffectKind::kExpired:
-      case EffectKind::kEvicted:
         if (key.exists()) key.erase();
         break;
-      case EffectKind::kString:
+      case EffectKind::kExpired:
+      case EffectKind::kEvicted:
+        DYNO_CHECK(key.exists());
+        key.erase();
+        break;
+      case EffectKind::kEmptied:
+        // Its elements went one by one.
+        DYNO_CHECK(!key.exists());
+        break;
       case EffectKind::kIncrement:
+        DYNO_CHECK(adds_up(key, effect));
+        [[fallthrough]];
+      case EffectKind::kString:
+        DYNO_CHECK(effect.is_new == !key.exists());
         String(key).assign(effect.element, {DeadlineChange::Kind::kKeep});
         break;
       case EffectKind::kPatch:
         String(key).patch(at, effect.element);
+        break;
+      case EffectKind::kRegisters:
+        DYNO_CHECK(effect.is_new == !key.exists());
+        raise_registers(key, effect.element);
         break;
       case EffectKind::kDeadline:
         if (key.exists() && (effect.position >= 0 || key.deadline() >= 0)) {
           key.set_deadline(effect.position);
         }
         break;
-      case EffectKind::kRegisters:
-        break;
       case EffectKind::kField:
+        DYNO_CHECK(effect.is_new == Hash(key).set(effect.element, effect.value));
+        break;
       case EffectKind::kFieldIncrement:
-        Hash(key).set(effect.element, effect.value);
+        DYNO_CHECK(effect.is_new == !Hash(key).find(effect.element));
+        Hash(key).add(effect.element, effect.value, effect.amount);
         break;
       case EffectKind::kFieldErase:
       case EffectKind::kFieldExpired:
-        Hash(key).erase(effect.element);
+        DYNO_CHECK(Hash(key).erase(effect.element));
         break;
       case EffectKind::kFieldDeadline:
         Hash(key).set_deadline(effect.element, effect.position);
         break;
       case EffectKind::kMember:
-        Set(key).add(effect.element);
+        DYNO_CHECK(effect.is_new == Set(key).add(effect.element));
         break;
       case EffectKind::kMemberErase:
-        Set(key).erase(effect.element);
+        DYNO_CHECK(Set(key).erase(effect.element));
         break;
       case EffectKind::kScore:
-      case EffectKind::kScoreIncrement: {
-        ZSet set(key);
-        set.expect(1, effect.element.size());
-        set.put(set.find(effect.element), effect.element, effect.score);
+      case EffectKind::kScoreIncrement:
+        put_score(key, effect);
         break;
-      }
       case EffectKind::kScoreErase: {
         ZSet set(key);
         auto place = set.find(effect.element);
-        if (place.found) set.erase(place, effect.element);
+        DYNO_CHECK(place.found);
+        set.erase(place, effect.element);
         break;
       }
       case EffectKind::kListInsert:
@@ -139,6 +154,40 @@ class EffectLog : public EffectRecorder {
       case EffectKind::kFlush:
         break;
     }
+  }
+
+  // A counter of integers is what it was, and the amount; floats are rounded.
+  static bool adds_up(Key& key, const Effect& effect) {
+    if (effect.amount.part != 0) return true;
+    String::Buffer buffer;
+    auto before = key.exists() ? parse_int64(String(key).view(&buffer)) : 0;
+    auto after = parse_int64(effect.element);
+    return !before || !after || *before + effect.amount.whole == *after;
+  }
+
+  static void put_score(Key& key, const Effect& effect) {
+    ZSet set(key);
+    set.expect(1, effect.element.size());
+    auto place = set.find(effect.element);
+    DYNO_CHECK(effect.is_new == !place.found);
+    if (effect.kind == EffectKind::kScoreIncrement) {
+      auto sum = static_cast<double>(place.score + effect.amount.part);
+      DYNO_CHECK(std::abs(sum - effect.score) <= 1e-6 * std::abs(sum));
+    }
+    set.put(place, effect.element, effect.score);
+  }
+
+  static void raise_registers(Key& key, std::string_view registers) {
+    String::Buffer buffer;
+    std::string copy = key.exists() ? std::string(String(key).view(&buffer)) : sketch::empty();
+    DYNO_CHECK(sketch::is_sketch(copy) && registers.size() % 3 == 0);
+    for (size_t i = 0; i < registers.size(); i += 3) {
+      auto byte = [&](size_t n) { return static_cast<uint8_t>(registers[i + n]); };
+      sketch::Place place{byte(0) | uint32_t{byte(1)} << 8, byte(2)};
+      auto bytes_max = static_cast<size_t>(key.context().limits.hyperloglog_sparse_bytes);
+      DYNO_CHECK(sketch::raise(&copy, place, bytes_max) != sketch::Raised::kDamaged);
+    }
+    String(key).rewrite(copy);
   }
 
   std::vector<Record> records_;

@@ -432,10 +432,11 @@ TEST_CASE_FIXTURE(Hashes, "effects are absolute facts") {
   run("HDEL h b c");
   client.executor().set_recorder(nullptr);
   CHECK(effects.take() ==
-        std::vector<std::string>{
-            "0 field h a 1", "0 field h b 2", "0 field h a 5", "0 field-deadline h a 1700000000500",
-            "0 field h a 6", "0 field-deadline h a 1700000000500", "0 field-erase h a",
-            "0 field h c 3", "0 field-erase h b", "0 field-erase h c", "0 erase h"});
+        std::vector<std::string>{"0 field h a 1 new", "0 field h b 2 new",
+                                 "0 field-increment h a 5 +4", "0 field-deadline h a 1700000000500",
+                                 "0 field-increment h a 6 +1", "0 field-expired h a",
+                                 "0 field h c 3 new", "0 field-erase h b", "0 field-erase h c",
+                                 "0 emptied h"});
 }
 
 TEST_CASE_FIXTURE(Hashes, "a large hash is freed in slices, copied and measured") {

@@ -376,6 +376,8 @@ class Replayed : public EffectRecorder {
     auto at = list.begin() + effect.position;
     if (effect.kind == EffectKind::kErase) {
       list.clear();
+    } else if (effect.kind == EffectKind::kEmptied) {
+      CHECK(list.empty());
     } else if (effect.kind == EffectKind::kListInsert) {
       list.insert(at, std::string(effect.element));
     } else if (effect.kind == EffectKind::kListSet) {

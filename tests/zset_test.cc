@@ -361,6 +361,7 @@ TEST_CASE_FIXTURE(ZSets, "zset: mutators record what they changed") {
           set.put(set.find("b"), "b", 2);
           set.put(set.find("c"), "c", 3);
           set.put(set.find("a"), "a", 4);
+          set.put(set.find("a"), "a", 4);
           set.erase(set.find("b"), "b");
           set.erase_range(0, 1);
           set.erase_range(0, 1);
@@ -373,10 +374,11 @@ TEST_CASE_FIXTURE(ZSets, "zset: mutators record what they changed") {
         },
         &recorder);
     CHECK(recorder.take() ==
-          std::vector<std::string>{"0 score z a =1", "0 score z b =2", "0 score z c =3",
-                                   "0 score z a =4", "0 score-erase z b", "0 score-erase z c",
-                                   "0 erase z", "0 score z x =1", "0 score z y =2", "0 erase z",
-                                   "0 score z x =1", "0 score z y =2"});
+          std::vector<std::string>{"0 score z a =1 new", "0 score z b =2 new", "0 score z c =3 new",
+                                   "0 score z a =4", "0 score z a =4", "0 score-erase z b",
+                                   "0 score-erase z c", "0 score-erase z a", "0 emptied z",
+                                   "0 erase z", "0 score z x =1 new", "0 score z y =2 new",
+                                   "0 erase z", "0 score z x =1 new", "0 score z y =2 new"});
     client("DEL z");
   }
 }
