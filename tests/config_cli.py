@@ -238,7 +238,8 @@ class Cases:
         same(self.dump_delta(frame[:7] + b"\xf0\xff\xff\xff\x03" + frame[8:])[0], 1)
 
     def case_dump_delta_of_no_file(self):
-        for path, why in ((self.path + ".not", "No such file"), (os.path.dirname(self.path), "Is a")):
+        folder = os.path.dirname(self.path)
+        for path, why in ((self.path + ".not", "No such file"), (folder, "Is a directory")):
             words = self.server + ["--dump-delta", path]
             done = subprocess.run(words, capture_output=True, text=True, check=False)
             same((done.returncode, done.stdout), (1, ""))
