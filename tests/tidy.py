@@ -30,8 +30,8 @@ INCLUDES = {
     "bench": {"protocol", "bench"},
     "tests": {"protocol", "engine", "ring", "src", "bench", "tests"},
 }
-# The one header of the engine that the ring knows.
-INCLUDES_EXTRA = {"ring": {"engine/delta.h"}}
+# The headers of the engine that the ring knows.
+INCLUDES_EXTRA = {"ring": {"engine/delta.h", "engine/stamp.h"}}
 # Libraries that only the files of these names may see.
 LIBRARIES = {
     r"<(boost/asio|asio)": r"src/(main|\w*(connection|listener|network)\w*)\.(cc|h)"

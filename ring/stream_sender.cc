@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ring/stream_sender.h"
+
+#include <utility>
+
+#include "protocol/check.h"
+
+namespace dyno {
+
+uint64_t StreamSender::append(SharedFrame frame) {
+  log_bytes_ += cost_of(*frame);
+  log_.push_back(std::move(frame));
+  uint64_t number = last();
+  if (log_bytes_ > limits_.log_bytes_max) collapse();
+  return number;
+}
+
+void StreamSender::set_mark(Stamp watermark, Stamp published) {
+  if (watermark == watermark_ && published == published_) return;
+  watermark_ = watermark;
+  published_ = published;
+  mark_due_ = true;
+}
+
+bool StreamSender::link_up(uint64_t next) {
+  link_is_up_ = true;
+  window_bytes_ = 0;
+  reset_due_ = false;
+  mark_due_ = watermark_ != 0;
+  sent_ = first_ - 1;
+  if (next == 0 && first_ == 1) {
+    // Nothing was ever acknowledged or dropped: the stream begins with its first frame.
+    return true;
+  }
+  if (next == 0) {
+    start_over();
+    return true;
+  }
+  if (next > last() + 1) {
+    link_is_up_ = false;
+    return false;
+  }
+  if (next < first_) {
+    // What it misses is dirty already, unless it forgot what it had acknowledged.
+    if (dirty_.empty()) start_over();
+    reset_due_ = true;
+    return true;
+  }
+  while (first_ < next) drop_front();
+  sent_ = first_ - 1;
+  return true;
+}
+
+void StreamSender::link_down() {
+  link_is_up_ = false;
+  sent_ = first_ - 1;
+  window_bytes_ = 0;
+}
+
+StreamSender::Acknowledged StreamSender::acknowledge(const Ack& ack) {
+  Acknowledged result;
+  if (!link_is_up_ || ack.through > sent_) return result;
+  result.valid = true;
+  result.first = first_;
+  result.through = ack.through;
+  for (const DominatedFrame& frame : ack.dominated) {
+    if (frame.number >= first_ && frame.number <= ack.through) result.dominated.push_back(frame);
+  }
+  while (first_ <= ack.through) {
+    window_bytes_ -= cost_of(*log_.front());
+    drop_front();
+  }
+  if (ack.gap) {
+    sent_ = first_ - 1;
+    window_bytes_ = 0;
+    mark_due_ = watermark_ != 0;
+  }
+  return result;
+}
+
+void StreamSender::clean(uint64_t epoch) {
+  if (epoch != epoch_ || reset_due_) return;
+  dirty_.clear();
+  mark_due_ = watermark_ != 0;
+}
+
+bool StreamSender::fill(std::string* out) {
+  if (!link_is_up_) return false;
+  size_t before = out->size();
+  if (reset_due_) {
+    std::string dirty = dirty_.to_bytes();
+    Reset reset{sent_ + 1, epoch_, dirty};
+    write_message(MessageKind::kReset, 0, reset, out);
+    reset_due_ = false;
+  }
+  while (sent_ < last() && window_bytes_ < limits_.window_bytes_max) write_batch(out);
+  if (mark_due_ && dirty_.empty() && sent_ == last()) write_batch(out);
+  return out->size() != before;
+}
+
+void StreamSender::write_batch(std::string* out) {
+  Batch batch;
+  batch.first = sent_ + 1;
+  size_t bytes = 0;
+  while (sent_ < last() && (bytes == 0 || bytes < limits_.batch_bytes_max)) {
+    const Frame& frame = *log_[sent_ + 1 - first_];
+    if (bytes != 0 && bytes + cost_of(frame) > limits_.batch_bytes_max) break;
+    batch.frames.push_back({frame.stamp, frame.bytes});
+    bytes += cost_of(frame);
+    ++sent_;
+  }
+  window_bytes_ += bytes;
+  if (sent_ == last() && dirty_.empty() && mark_due_) {
+    batch.has_mark = true;
+    batch.watermark = watermark_;
+    batch.published = published_;
+    mark_due_ = false;
+  }
+  write_message(MessageKind::kBatch, 0, batch, out);
+}
+
+void StreamSender::drop_front() {
+  log_bytes_ -= cost_of(*log_.front());
+  log_.pop_front();
+  ++first_;
+}
+
+void StreamSender::collapse() {
+  for (const SharedFrame& frame : log_) {
+    if (frame->tokens.empty()) dirty_.insert_all();
+    for (Token token : frame->tokens) dirty_.insert(slot_of(token));
+  }
+  first_ = last() + 1;
+  log_.clear();
+  log_bytes_ = 0;
+  window_bytes_ = 0;
+  sent_ = first_ - 1;
+  ++epoch_;
+  ++collapses_;
+  reset_due_ = true;
+}
+
+void StreamSender::start_over() {
+  collapse();
+  dirty_.insert_all();
+}
+
+std::string StreamSender::describe() const {
+  std::string text = "acked " + std::to_string(acked()) + " sent " + std::to_string(sent_) +
+                     " last " + std::to_string(last()) + " bytes " + std::to_string(log_bytes_);
+  if (!dirty_.empty()) {
+    text += " dirty " + std::to_string(dirty_.size()) + " epoch " + std::to_string(epoch_);
+  }
+  if (!link_is_up_) text += " away";
+  return text;
+}
+
+}  // namespace dyno
