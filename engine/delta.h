@@ -55,6 +55,7 @@
 #include "engine/amount.h"
 #include "engine/entry.h"
 #include "engine/stamp.h"
+#include "protocol/byte_buffer.h"
 
 namespace dyno {
 
@@ -161,8 +162,11 @@ class FrameWriter {
   [[nodiscard]] bool continues_delta(int db, std::string_view key, FactKind kind) const;
   void begin_delta(int db, std::string_view key, const Fact& first);
   void end_delta();
+  void keep_head_room();
+  // Room for the parts of a fact or the head of a delta, with so many bytes of variable size.
+  [[nodiscard]] uint8_t* reserve(size_t variable_bytes);
 
-  std::string body_;  // Behind room for the head, once there is a delta.
+  ByteBuffer body_;  // Behind room for the head, once there is a delta.
   // The delta that is being written, and where its key and its count are in the body.
   int db_ = 0;
   Stamp stamp_ = 0;

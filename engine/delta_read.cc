@@ -227,10 +227,9 @@ double read_score(PartReader& in) {
   return score;
 }
 
-Fact read_fact(PartReader& in, const Delta& delta) {
-  Fact fact;
+void read_fact(PartReader& in, const Delta& delta, Fact& fact) {
   fact.kind = FactKind{in.byte("a fact's kind from 1 to 19", 1, kFactKindLast)};
-  if (!in.ok()) return fact;
+  if (!in.ok()) return;
   const uint16_t parts = row_of(fact.kind).parts;
   fact.stamp = in.age(delta.stamp);
   if (parts & kPartType) fact.type = Type{in.byte("a type from 0 to 4", 0, kTypeCount - 1)};
@@ -258,7 +257,6 @@ Fact read_fact(PartReader& in, const Delta& delta) {
     if (fact.count == 0) in.refuse(start, "at least one item", uint64_t{0});
   }
   if (parts & kPartSum) fact.total = read_sum(in, fact.stamp);
-  return fact;
 }
 
 void read_delta(PartReader& in, Delta& delta) {
@@ -272,7 +270,9 @@ void read_delta(PartReader& in, Delta& delta) {
   delta.facts.clear();
   for (uint64_t i = 0; i < count && in.ok(); ++i) {
     start = in.at();
-    const Fact fact = read_fact(in, delta);
+    Fact& fact = delta.facts.emplace_back();
+    read_fact(in, delta, fact);
+    if (!in.ok()) return;
     if (i == 0 && fact.stamp != delta.stamp) {
       in.refuse(start, "a first fact with the delta's stamp", fact.stamp);
     }
@@ -281,7 +281,6 @@ void read_delta(PartReader& in, Delta& delta) {
     if (i > 0 && is_flush != (delta.facts[0].kind == FactKind::kFlush)) {
       in.refuse(start, "a flush beside no other facts", row_of(fact.kind).name);
     }
-    if (in.ok()) delta.facts.push_back(fact);
   }
 }
 
