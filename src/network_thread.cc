@@ -68,17 +68,17 @@ bool NetworkThread::take_over(uint64_t taken_turn) {
   loop_.remove(left_behind.facts.fd);
   batch_.clear();
   batch_args_.clear();
-  for (auto& [_, client] : clients_) {
-    // Neither the one left behind now nor any left behind before that still runs.
-    if (client->detached) continue;
+  // Their round was cut short anywhere between reading and what follows the last reply.
+  for (Client* client : serving_) {
+    if (client == &left_behind || client->closing != CloseReason::kNone) continue;
     if (client->parsed != 0) {
       client->parsed = 0;
       client->parser.next();
       client->protocol_failed = false;
     }
-    // Its batch may have been cut short anywhere between reading and writing.
-    if (!client->in.empty() || !client->out.empty()) schedule(*client);
+    schedule(*client);
   }
+  serving_.clear();
   return true;
 }
 
@@ -184,9 +184,14 @@ void NetworkThread::served(uint64_t id, const std::shared_ptr<Waiter>& waiter) {
 
 void NetworkThread::finish_waiter(Client& client, const std::shared_ptr<Waiter>& waiter) {
   if (client.reply_mode == ReplyMode::kOn) client.out.append(waiter->reply.view());
+  forget_waiter(client);
+  schedule(client);
+}
+
+void NetworkThread::forget_waiter(Client& client) {
+  timeouts_.erase({client.waiter->deadline_ms, client.id});
   client.waiter.reset();
   stats_.blocked_clients.fetch_sub(1, std::memory_order_relaxed);
-  schedule(client);
 }
 
 void NetworkThread::schedule(Client& client) {
@@ -217,9 +222,9 @@ int NetworkThread::on_tick(int64_t now_ms) {
   now_ms_ = now_ms;
   time_out_waiters(now_ms);
   if (!scheduled_.empty()) {
-    std::vector<Client*> clients;
-    clients.swap(scheduled_);
-    serve(clients);
+    serving_.swap(scheduled_);
+    serve();
+    serving_.clear();
   }
   closed_.clear();
   if (now_ms >= next_visit_ms_) {
@@ -241,15 +246,15 @@ int NetworkThread::on_tick(int64_t now_ms) {
   return static_cast<int>(std::max<int64_t>(sleep_ms, 0));
 }
 
-void NetworkThread::serve(std::span<Client* const> clients) {
+void NetworkThread::serve() {
   now_ms_ = unix_time_ms();
-  for (Client* client : clients) {
+  for (Client* client : serving_) {
     client->scheduled = false;
     client->last_input_ms = now_ms_;
   }
   // Round after round, until nobody has a complete request left; each round takes at most a batch
   // from one client, so that a long pipeline does not make others wait for its end.
-  std::vector<Client*> left(clients.begin(), clients.end());
+  std::vector<Client*> left = serving_;
   while (!left.empty()) {
     std::vector<Client*> more;
     for (Client* client : left) {
@@ -262,7 +267,7 @@ void NetworkThread::serve(std::span<Client* const> clients) {
     run_batch();
     left.swap(more);
   }
-  for (Client* client : clients) {
+  for (Client* client : serving_) {
     if (client->closing == CloseReason::kNone) after_requests(*client);
   }
 }
@@ -361,16 +366,18 @@ void NetworkThread::execute(const Request& request, Args args) {
   Client& client = *request.client;
   client.reply_begun = client.out.size();
   const Executor::Prefetch* prefetch = request.prefetched ? &request.prefetch : nullptr;
-  // Nothing with so short a name and so few arguments is ever long (GET, SET, DEL, TTL): spare it
-  // the exchange.
-  if (args.size() <= 3 && args[0].size() == 3) {
+  // Nothing with so short a name and so few arguments is ever long (GET, SET, DEL, TTL), but LCS:
+  // spare it the exchange.
+  if (args.size() <= 3 && args[0].size() == 3 && (args[0][0] | 32) != 'l') {
     server_.executor().run(client, args, client.reply, now_ms_, prefetch);
     return;
   }
   running_ = &client;
+  int64_t now_ms = now_ms_;
   uint64_t turn = turn_.load(std::memory_order_relaxed) + 1;
+  // From here to the exchange below the loop's fields may belong to another thread.
   turn_.store(turn, std::memory_order_release);
-  server_.executor().run(client, args, client.reply, now_ms_, prefetch);
+  server_.executor().run(client, args, client.reply, now_ms, prefetch);
   if (turn_.compare_exchange_strong(turn, turn + 1, std::memory_order_acq_rel)) [[likely]]
     return;
   loop_.post([this, id = client.id] { take_back(*clients_.at(id)); });
@@ -385,7 +392,7 @@ void NetworkThread::after_command(Client& client) {
   }
   if (client.waiter != nullptr) [[unlikely]] {
     stats_.blocked_clients.fetch_add(1, std::memory_order_relaxed);
-    if (client.waiter->deadline_ms != 0) timeouts_.emplace(client.waiter->deadline_ms, client.id);
+    if (client.waiter->deadline_ms != 0) timeouts_.insert({client.waiter->deadline_ms, client.id});
   }
   if (client.out.size() > kFlushBytes) flush(client);
 }
@@ -465,8 +472,7 @@ void NetworkThread::close(Client& client, CloseReason reason) {
     // Whoever has claimed it already keeps the element for a client that is gone, as in Redis.
     [[maybe_unused]] bool claimed = client.waiter->claim();
     server_.executor().leave_queues(*client.waiter);
-    client.waiter.reset();
-    stats_.blocked_clients.fetch_sub(1, std::memory_order_relaxed);
+    forget_waiter(client);
   }
   server_.executor().end(client);
   server_.forget(client);

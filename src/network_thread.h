@@ -16,11 +16,12 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/executor.h"
@@ -99,8 +100,8 @@ class NetworkThread {
   void with_client(uint64_t id, std::function<void(Client&)> act);
   void on_ready(std::span<const EventLoop::Ready> ready);
   int on_tick(int64_t now_ms);
-  // Runs everything that `clients` have sent, in batches, then writes.
-  void serve(std::span<Client* const> clients);
+  // Runs everything that the clients in serving_ have sent, in batches, then writes.
+  void serve();
   // Parses requests of one client into the batch; false when nothing more is complete.
   void parse(Client& client);
   void run_batch();
@@ -115,6 +116,7 @@ class NetworkThread {
   void schedule(Client& client);
   void unblock_now(Client& client, bool error);
   void finish_waiter(Client& client, const std::shared_ptr<Waiter>& waiter);
+  void forget_waiter(Client& client);
   void time_out_waiters(int64_t now_ms);
   void visit_clients(int64_t now_ms);
 
@@ -128,9 +130,10 @@ class NetworkThread {
 
   std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
   std::vector<Client*> scheduled_;  // Have input that can run now.
+  std::vector<Client*> serving_;    // Whose input runs in this wake-up.
   std::vector<Client*> paused_;
-  std::vector<std::unique_ptr<Client>> closed_;  // Freed at the end of the wake-up.
-  std::multimap<int64_t, uint64_t> timeouts_;    // Deadlines of blocked clients.
+  std::vector<std::unique_ptr<Client>> closed_;      // Freed at the end of the wake-up.
+  std::set<std::pair<int64_t, uint64_t>> timeouts_;  // Deadlines and ids of blocked clients.
 
   std::vector<Request> batch_;
   std::vector<std::string_view> batch_args_;

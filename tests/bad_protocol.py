@@ -11,7 +11,7 @@ import time
 import resp_client
 from bad_row import expect, refused, row
 from resp_client import Closed, Error, Map, encode
-from tally import require, same
+from tally import ALLOWANCE, require, same
 
 ROWS = []
 MIB = 1 << 20
@@ -43,7 +43,7 @@ def huge_counts_then_silence(scene):
         client.send_raw(b"*2147483647\r\n")
     same(scene.client().call("PING"), b"PONG")
     grown = scene.server.rss() - before
-    require(grown < 1000 * 32768 + 16 * MIB, "%d KiB per socket" % (grown // 1000 // 1024))
+    require(grown < (1000 * 32768 + 16 * MIB) * ALLOWANCE, "%d KiB per socket" % (grown // 1000 // 1024))
 
 
 def protected(scene):
@@ -197,7 +197,7 @@ def never_reads(scene):
     grown = scene.server.rss() - before
     admin.must("CONFIG", "SET", "client-output-buffer-limit", limits)
     require(outcome != "sent", "1 M commands whose replies nobody reads were all taken")
-    require(grown < 96 * MIB, "%d MiB for one client that does not read" % (grown // MIB))
+    require(grown < 96 * MIB * ALLOWANCE, "%d MiB for one client that does not read" % (grown // MIB))
     same(admin.call("PING"), b"PONG")
 
 
@@ -215,7 +215,7 @@ def slow_reader(scene):
         if _ % 30 == 0:
             slow.sock.recv(1)
         time.sleep(0.001)
-    require(worst < 0.25, "another client waited %.0f ms" % (worst * 1000))
+    require(worst < 0.25 * ALLOWANCE, "another client waited %.0f ms" % (worst * 1000))
 
 
 @rows("R17")
@@ -379,7 +379,7 @@ def too_many_arguments(scene):
     admin.must("CONFIG", "SET", "client-query-buffer-limit", limit)
     grown = scene.server.rss() - before
     require(outcome == "closed", "599 MiB of arguments: " + outcome)
-    require(grown < 160 * MIB, "%d MiB are kept for one request" % (grown // MIB))
+    require(grown < 160 * MIB * ALLOWANCE, "%d MiB are kept for one request" % (grown // MIB))
 
 
 @rows("R24", rss_mib=96, redis_worse="the queue of a transaction is not counted")

@@ -90,7 +90,7 @@ class Stage:
     def judge(self, name, found, p999, worst):
         """Limits in milliseconds; short runs get room for a busy machine."""
         print("%-34s %s" % (name, found.text()), flush=True)
-        room = 1 if self.long else 8
+        room = (1 if self.long else 8) * tally.ALLOWANCE
         limit = p999 * room + self.noise_p999
         require(found.at(0.999) <= limit, "p99.9 %.2f ms, limit %.2f" % (found.at(0.999), limit))
         limit = worst * room + self.noise_worst

@@ -11,6 +11,9 @@ import time
 import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# What tests allow in memory and waiting is multiplied by this: instrumented builds take more of
+# both, so scripts/sanitize sets it.
+ALLOWANCE = float(os.environ.get("DYNO_TEST_ALLOWANCE", "1"))
 
 
 def arguments(description):
