@@ -94,7 +94,8 @@ def run_row(row, server, long):
         time.sleep(0.1)
     require(grown <= row.kept_mib * MIB, "%.1f MiB more are in use afterwards" % (grown / MIB))
     rss = server.rss() - rss_before
-    require(rss <= row.rss_mib * MIB * ALLOWANCE, "%.0f MiB more are resident afterwards" % (rss / MIB))
+    allowed = row.rss_mib * MIB * ALLOWANCE
+    require(rss <= allowed, "%.0f MiB more are resident afterwards" % (rss / MIB))
     bystander.close()
 
 
