@@ -37,13 +37,13 @@
 //                                                                          total's own
 //   item     := side:u8 age:svarint index:varint
 //   bytes    := size:varint byte[size]
-//   varint   := as in entry.h, in its shortest form; svarint: zigzag varint, of up to 65 bits for
-//   an
-//               age. Fixed-size numbers are little-endian; a long_double is sign_and_exponent:u16
+//   varint   := as in entry.h, in its shortest form; svarint: zigzag varint, an age's of 65 bits.
+//               Fixed-size numbers are little-endian; a long_double is sign_and_exponent:u16
 //               mantissa:u64 of the x87 format.
 //
 // The first fact of a delta has the delta's stamp. Flushes share a delta with nothing else. Items
-// are not later than their fact, and a total's generation is not later than the total.
+// are not later than their fact, and index plus count is below 2^32; a total's generation is not
+// later than the total. Keys have at most 512 MB, and patches end within as many.
 #pragma once
 
 #include <cstddef>

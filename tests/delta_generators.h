@@ -323,9 +323,10 @@ inline rc::Gen<OwnedDelta> gen_delta(const FactDomain& domain) {
   });
 }
 
-// What a transaction may write.
+// What a transaction may write. Its deltas are smaller than one alone, to keep the product in
+// bounds.
 inline rc::Gen<std::vector<OwnedDelta>> gen_deltas(const FactDomain& domain) {
-  return rc::gen::container<std::vector<OwnedDelta>>(gen_delta(domain));
+  return rc::gen::container<std::vector<OwnedDelta>>(rc::gen::scale(0.2, gen_delta(domain)));
 }
 
 }  // namespace dyno
