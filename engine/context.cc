@@ -126,6 +126,17 @@ void Key::set_deadline(int64_t at_ms) {
   record(EffectKind::kDeadline, {}, {}, at_ms);
 }
 
+void Key::record(Effect effect) {
+  effect.db = db_;
+  effect.key = name_;
+  context_.effects->record(effect);
+}
+
+void Key::record_parts(EffectKind kind, std::string_view element, std::string_view value,
+                       int64_t position, int64_t count) {
+  record({.kind = kind, .element = element, .value = value, .position = position, .count = count});
+}
+
 void Key::changed() {
   stats().changes.add();
   if (slot_.side != nullptr) [[unlikely]] {

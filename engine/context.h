@@ -132,20 +132,17 @@ class Key {
   // Effects of this key, when they are recorded.
   [[nodiscard]] bool records() const { return context_.effects != nullptr; }
   void record(EffectKind kind, std::string_view element = {}, std::string_view value = {},
-              int64_t position = 0, int64_t count = 0, double score = 0) {
-    if (context_.effects != nullptr) [[unlikely]] {
-      context_.effects->record({kind, db_, name_, element, value, position, count, score});
-    }
+              int64_t position = 0, int64_t count = 0) {
+    if (records()) [[unlikely]]
+      record_parts(kind, element, value, position, count);
   }
   // The same with all parts, of which the key's are filled in; only when records().
-  void record(Effect effect) {
-    effect.db = db_;
-    effect.key = name_;
-    context_.effects->record(effect);
-  }
+  [[gnu::cold]] void record(Effect effect);
 
  private:
   void locate(Use use);
+  [[gnu::cold]] void record_parts(EffectKind kind, std::string_view element, std::string_view value,
+                                  int64_t position, int64_t count);
 
   Context& context_;
   std::string_view name_;

@@ -122,6 +122,7 @@ bool Evictor::make_room() {
 bool Evictor::evict_until(int64_t limit, int64_t end_us) {
   Reclaimer& reclaimer = executor_.keyspace().reclaimer();
   int64_t now_ms = unix_time_ms();
+  if (executor_.recorder() != nullptr) now_ms = executor_.recorder()->now_ms(now_ms);
   bool can_evict = executor_.limits().policy() != EvictionPolicy::kNoEviction;
   bool progress = false;
   while (used_bytes() > limit) {
@@ -238,6 +239,7 @@ bool Evictor::evict_one(int64_t now_ms) {
 
 bool Evictor::evict(const Candidate& candidate, int64_t now_ms) {
   Keyspace& keyspace = executor_.keyspace();
+  EffectRecorder* recorder = executor_.recorder();
   KeyHash hash = keyspace.hash(candidate.key);
   Slot& slot = keyspace.slot(hash.slot());
   uint32_t position = position_in_slot(hash.inner, candidate.db);
@@ -245,13 +247,14 @@ bool Evictor::evict(const Candidate& candidate, int64_t now_ms) {
   uint64_t* word = slot.table.find(position, {candidate.key, candidate.db});
   bool evicted = word != nullptr && score(EntryTable::node(*word), now_ms) >= candidate.score;
   if (evicted) {
-    if (executor_.recorder() != nullptr) {
-      executor_.recorder()->record(
-          {.kind = EffectKind::kEvicted, .db = candidate.db, .key = candidate.key});
+    if (recorder != nullptr) {
+      recorder->begin_command(now_ms);
+      recorder->record({.kind = EffectKind::kEvicted, .db = candidate.db, .key = candidate.key});
     }
     if (slot.side != nullptr) slot.side->touch(candidate.db, candidate.key);
     keyspace.remove(slot, position, word);
     stats().evicted_keys.add();
+    if (recorder != nullptr) recorder->commit();
   }
   slot.lock.unlock();
   return evicted;

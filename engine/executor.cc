@@ -159,7 +159,10 @@ void Executor::run(Session& session, Args args, Reply& reply, int64_t now_ms,
   context.spec = spec;
   context.args = args;
   context.now_ms = now_ms;
-  context.effects = recorder_;
+  if (recorder_ != nullptr) [[unlikely]] {
+    context.effects = recorder_;
+    context.now_ms = recorder_->now_ms(now_ms);
+  }
   context.no_touch = session.no_touch;
   if (prefetch != nullptr) {
     context.hashed_key = args[1];
@@ -206,7 +209,12 @@ void Executor::call(Context& context) {
     slot.lock.lock();
     if (slot.side == nullptr && context.db == keyspace_.physical_db(context.session.db))
         [[likely]] {
-      spec.body(context);
+      if (context.effects == nullptr) [[likely]] {
+        spec.body(context);
+      } else {
+        run_body(context);
+        context.effects->commit();
+      }
       slot.lock.unlock();
     } else {
       slot.lock.unlock();
@@ -221,6 +229,11 @@ void Executor::call(Context& context) {
   if (observer_ != nullptr) {
     observer_->on_done(context.session, spec, context.args, cycles() - started, context.failed);
   }
+}
+
+void Executor::run_body(Context& context) {
+  if (context.effects != nullptr) context.effects->begin_command(context.now_ms);
+  context.spec->body(context);
 }
 
 void Executor::gather_slots(const CommandSpec& spec, Args args, LockSet* locks) const {
@@ -276,7 +289,7 @@ void Executor::run_locked(Context& context) {
   locks.seal();
   lock_for(context, &locks);
   prefetch_keys(context.db, locks);
-  context.spec->body(context);
+  run_body(context);
   finish(context, locks);
 }
 
@@ -300,6 +313,7 @@ void Executor::lock_for(Context& context, LockSet* locks) {
 }
 
 void Executor::finish(Context& context, const LockSet& locks) {
+  Served served;
   if (locks.all) {
     std::vector<SlotIndex> changed;
     for (uint32_t i = 0; i < kSlotCount; ++i) {
@@ -307,14 +321,21 @@ void Executor::finish(Context& context, const LockSet& locks) {
         changed.push_back(static_cast<SlotIndex>(i));
       }
     }
-    serve_waiters(context, changed);
+    serve_waiters(context, changed, &served);
   } else {
-    serve_waiters(context, locks.slots);
+    serve_waiters(context, locks.slots, &served);
+  }
+  if (context.effects != nullptr) context.effects->commit();
+  // Nobody hears of what is not committed.
+  for (const std::shared_ptr<Waiter>& waiter : served) {
+    waiter->state.store(Waiter::kServed);
+    waiter->wake(waiter);
   }
   locks.unlock(keyspace_);
 }
 
-void Executor::serve_waiters(Context& context, const std::vector<SlotIndex>& slots) {
+void Executor::serve_waiters(Context& context, const std::vector<SlotIndex>& slots,
+                             Served* served) {
   struct Ready {
     Slot* slot;
     SlotSide::Changed key;
@@ -331,7 +352,9 @@ void Executor::serve_waiters(Context& context, const std::vector<SlotIndex>& slo
     }
     std::sort(ready.begin(), ready.end(),
               [](const Ready& a, const Ready& b) { return a.key.order < b.key.order; });
-    for (const Ready& each : ready) serve_key(context, slots, each.key.db, each.key.key);
+    for (const Ready& each : ready) {
+      serve_key(context, slots, each.key.db, each.key.key, served);
+    }
   } while (!ready.empty());
   for (SlotIndex index : slots) {
     Slot& slot = keyspace_.slot(index);
@@ -351,7 +374,7 @@ std::string_view Executor::first_ready_key(Context& serving, const Waiter& waite
 }
 
 void Executor::serve_key(Context& context, const std::vector<SlotIndex>& slots, int db,
-                         const std::string& key) {
+                         const std::string& key, Served* served) {
   Slot& slot = keyspace_.slot(keyspace_.hash(key).slot());
   auto* queue = slot.side->waiters(db, key);
   if (queue == nullptr) return;
@@ -369,16 +392,16 @@ void Executor::serve_key(Context& context, const std::vector<SlotIndex>& slots, 
     serving.args = waiter->args;
     serving.now_ms = context.now_ms;
     serving.db = db;
-    serving.effects = recorder_;
+    serving.effects = context.effects;
     if (!Key(serving, key, Key::Use::kPeek).is(waiter->type)) {
       ++at;
       continue;
     }
     if (!waiter->claim()) continue;
     at = queue->erase(at);
+    if (serving.effects != nullptr) serving.effects->begin_command(serving.now_ms);
     waiter->serve(serving, first_ready_key(serving, *waiter, slots));
-    waiter->state.store(Waiter::kServed);
-    waiter->wake(waiter);
+    served->push_back(std::move(waiter));
   }
   slot.side->tidy(db, key);
 }
@@ -405,13 +428,13 @@ void Executor::run_queue(Context& exec) {
       context.args = queued.args;
       context.now_ms = exec.now_ms;
       context.db = keyspace_.physical_db(session.db);
-      context.effects = recorder_;
+      context.effects = exec.effects;
       context.in_exec = true;
       context.holds_all = locks.all;
       context.no_touch = session.no_touch;
       exec.reply.set_version(session.protocol);
       uint64_t started = cycles();
-      queued.spec->body(context);
+      run_body(context);
       if (context.failed) stats().errors.add();
       if (observer_ != nullptr) {
         if (monitored_.load(std::memory_order_relaxed) &&

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -97,23 +98,27 @@ class Executor {
 
  private:
   struct LockSet;
+  using Served = std::vector<std::shared_ptr<Waiter>>;
 
   // Answers the error that keeps a command from running; false when there is none.
   [[nodiscard]] bool refuse(Session& session, const CommandSpec* spec, Args args, Reply& reply);
   void help(const CommandSpec& container, Reply& reply) const;
   void queue(Session& session, const CommandSpec& spec, Args args, Reply& reply);
   void call(Context& context);
+  // What the body records is one command's.
+  static void run_body(Context& context);
   void run_locked(Context& context);
   void gather_slots(const CommandSpec& spec, Args args, LockSet* locks) const;
   void prefetch_keys(int db, const LockSet& locks) const;
   void add_destinations(LockSet* locks) const;
   // Locks the set, widened by what waiters may need.
   void lock_for(Context& context, LockSet* locks);
-  // Serves whoever waited for what was written, and unlocks.
+  // Serves whoever waited for what was written, commits all of it, and unlocks.
   void finish(Context& context, const LockSet& locks);
-  void serve_waiters(Context& context, const std::vector<SlotIndex>& slots);
+  // Adds to `served` whom to wake.
+  void serve_waiters(Context& context, const std::vector<SlotIndex>& slots, Served* served);
   void serve_key(Context& context, const std::vector<SlotIndex>& slots, int db,
-                 const std::string& key);
+                 const std::string& key, Served* served);
   [[nodiscard]] std::string_view first_ready_key(Context& serving, const Waiter& waiter,
                                                  const std::vector<SlotIndex>& slots) const;
   [[nodiscard]] bool watched_key_expired(Context& exec);

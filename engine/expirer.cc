@@ -104,6 +104,7 @@ Expirer::Share& Expirer::share(uint32_t begin) {
 
 bool Expirer::run(uint32_t begin, uint32_t end, int64_t now_ms, int64_t budget_us) {
   if (begin >= end) return false;
+  if (executor_.recorder() != nullptr) now_ms = executor_.recorder()->now_ms(now_ms);
   Share& mine = share(begin);
   int64_t end_us = now_us() + budget_us;
   for (uint32_t walked = 0; walked < end - begin; ++walked) {
@@ -138,6 +139,7 @@ bool Expirer::sweep(Share& share, SlotIndex index, int64_t now_ms, int64_t end_u
     sweep_piece(sweep, slot, now_ms);
     bool done = sweep.position > UINT32_MAX;
     if (done) finish(sweep, index, now_ms);
+    if (executor_.recorder() != nullptr) executor_.recorder()->commit();
     slot.lock.unlock();
     if (done) return true;
     if (now_us() >= end_us) return false;
@@ -161,7 +163,7 @@ void Expirer::sweep_piece(Sweep& sweep, Slot& slot, int64_t now_ms) {
   int64_t hashes_end_us = 0;
   for (Entry* entry : sweep.batch) {
     if (entry->has_deadline() && entry->deadline() <= now_ms) {
-      remove(slot, entry);
+      remove(slot, entry, now_ms);
       ++sweep.removed;
       continue;
     }
@@ -191,10 +193,10 @@ void Expirer::finish(Sweep& sweep, SlotIndex index, int64_t now_ms) {
   sweep.running = false;
 }
 
-void Expirer::remove(Slot& slot, Entry* entry) {
-  if (executor_.recorder() != nullptr) {
-    executor_.recorder()->record(
-        {.kind = EffectKind::kExpired, .db = entry->db(), .key = entry->key()});
+void Expirer::remove(Slot& slot, Entry* entry, int64_t now_ms) {
+  if (EffectRecorder* recorder = executor_.recorder(); recorder != nullptr) {
+    recorder->begin_command(now_ms);
+    recorder->record({.kind = EffectKind::kExpired, .db = entry->db(), .key = entry->key()});
   }
   if (slot.side != nullptr) slot.side->touch(entry->db(), entry->key());
   uint32_t position = EntryTraits::position(entry);
@@ -211,6 +213,7 @@ int64_t Expirer::expire_hash(Entry* entry, int64_t now_ms) {
   context.now_ms = now_ms;
   context.db = entry->db();
   context.effects = executor_.recorder();
+  if (context.effects != nullptr) context.effects->begin_command(now_ms);
   std::string name(entry->key());
   Key key(context, name, Key::Use::kPeek);
   return key.exists() ? expire_fields(key, now_ms) : kNoDeadline;

@@ -37,7 +37,7 @@ class Expirer {
   bool sweep(Share& share, SlotIndex index, int64_t now_ms, int64_t end_us);
   void sweep_piece(Sweep& sweep, Slot& slot, int64_t now_ms);
   void finish(Sweep& sweep, SlotIndex index, int64_t now_ms);
-  void remove(Slot& slot, Entry* entry);
+  void remove(Slot& slot, Entry* entry, int64_t now_ms);
   // Removes due fields of a hash; returns when to look again, or -1.
   int64_t expire_hash(Entry* entry, int64_t now_ms);
 

@@ -107,7 +107,8 @@ size_t memory_bytes(const Entry* entry, size_t samples) {
   return seen == 0 ? bytes : bytes + node_bytes * hash->fields.size() / seen;
 }
 
-void record_field(Key& key, std::string_view field, std::string_view value, bool is_new) {
+[[gnu::cold]] void record_field(Key& key, std::string_view field, std::string_view value,
+                                bool is_new) {
   key.record({.kind = EffectKind::kField, .element = field, .value = value, .is_new = is_new});
 }
 
@@ -138,7 +139,8 @@ const ValueOps kHashOps = {
     length, value_bytes, destroy, destroy_some, copy, encoding_name, memory_bytes, record,
 };
 
-bool Hash::write(std::string_view field, std::string_view value, HashFields::Deadline deadline) {
+[[gnu::always_inline]] inline bool Hash::write(std::string_view field, std::string_view value,
+                                               HashFields::Deadline deadline) {
   if (!key_.exists()) key_.put(HashFields::make(key_.db(), key_.name()));
   if (key_.records()) record_due(field);
   HashFields target = fields();
@@ -153,9 +155,20 @@ bool Hash::set(std::string_view field, std::string_view value) {
   return is_new;
 }
 
-void Hash::add(std::string_view field, std::string_view value, Amount amount) {
+void Hash::add(std::string_view field, std::string_view value, int64_t amount) {
   bool is_new = write(field, value, HashFields::Deadline::kKept);
-  if (!key_.records()) return;
+  if (key_.records()) [[unlikely]]
+    record_added(field, value, is_new, {.whole = amount});
+}
+
+void Hash::add(std::string_view field, std::string_view value, long double amount) {
+  bool is_new = write(field, value, HashFields::Deadline::kKept);
+  if (key_.records()) [[unlikely]]
+    record_added(field, value, is_new, {.part = amount});
+}
+
+void Hash::record_added(std::string_view field, std::string_view value, bool is_new,
+                        Amount amount) {
   key_.record({.kind = EffectKind::kFieldIncrement,
                .element = field,
                .value = value,

@@ -31,7 +31,8 @@ class Hash {
   bool set(std::string_view field, std::string_view value);
   // The same for a counter: `value` is the sum of what the field was, 0 if it was not there, and
   // `amount`. The field keeps its deadline.
-  void add(std::string_view field, std::string_view value, Amount amount);
+  void add(std::string_view field, std::string_view value, int64_t amount);
+  void add(std::string_view field, std::string_view value, long double amount);
   // Sets fields and values in turn; returns how many fields are new. What the limits say of the
   // arguments as a whole decides the encoding first, as in Redis.
   int64_t set_all(Args pairs);
@@ -51,7 +52,9 @@ class Hash {
   // False when the field was there and not due.
   bool write(std::string_view field, std::string_view value, HashFields::Deadline deadline);
   // A field that is due is as good as gone: writing or erasing it is recorded as its expiry first.
-  void record_due(std::string_view field);
+  [[gnu::cold]] void record_due(std::string_view field);
+  [[gnu::cold]] void record_added(std::string_view field, std::string_view value, bool is_new,
+                                  Amount amount);
   [[nodiscard]] bool must_be_large(Args pairs) const;
   void make_large();
 

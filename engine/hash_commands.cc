@@ -170,7 +170,7 @@ void hincrby(Context& context) {
   int64_t result;
   if (__builtin_add_overflow(value, *change, &result)) return context.error(errors::kOverflow);
   char text[kInt64TextMax];
-  hash.add(context.args[2], {text, format_int64(result, text)}, {.whole = *change});
+  hash.add(context.args[2], {text, format_int64(result, text)}, *change);
   key.changed();
   context.reply.integer(result);
 }
@@ -195,7 +195,7 @@ void hincrbyfloat(Context& context) {
     return context.error("ERR increment would produce NaN or Infinity");
   }
   std::string text = format_long_double(value);
-  hash.add(context.args[2], text, {.part = *change});
+  hash.add(context.args[2], text, *change);
   key.changed();
   context.reply.bulk(text);
 }

@@ -308,12 +308,15 @@ void flush_shared(Context& c, int physical_db) {
 // Takes whole tables away, under all locks, and frees them later.
 void flush_whole(Context& c, int db) {
   if (!c.holds_all) c.keyspace.lock_all();
-  c.keyspace.flush(db, /*lazy=*/true);
   if (c.effects != nullptr) {
     int physical = db < 0 ? -1 : c.keyspace.physical_db(db);
+    if (!c.holds_all) c.effects->begin_command(c.now_ms);
     c.effects->record({.kind = EffectKind::kFlush, .db = physical});
   }
-  if (!c.holds_all) c.keyspace.unlock_all();
+  c.keyspace.flush(db, /*lazy=*/true);
+  if (c.holds_all) return;
+  if (c.effects != nullptr) c.effects->commit();
+  c.keyspace.unlock_all();
 }
 
 // Empties a database, or all with -1. SYNC answers when the memory is free, and without a word the
@@ -355,6 +358,9 @@ void swap_sides(Context& c, int a, int b) {
 }
 
 void swapdb(Context& c) {
+  if (c.effects != nullptr && c.effects->refuses_swap()) {
+    return c.error("ERR SWAPDB is not possible on a node with replicas");
+  }
   auto is_int = [](const std::optional<int64_t>& n) { return n && *n >= INT_MIN && *n <= INT_MAX; };
   auto first = parse_int64(c.args[1]);
   if (!is_int(first)) return c.error("ERR invalid first DB index");

@@ -83,9 +83,7 @@ size_t memory_bytes(const Entry* entry, size_t samples) {
   return seen == 0 ? bytes : bytes + node_bytes * members.size() / seen;
 }
 
-void record_member(Key& key, std::string_view member, bool is_new) {
-  if (!key.records()) [[likely]]
-    return;
+[[gnu::cold]] void record_member(Key& key, std::string_view member, bool is_new) {
   key.record({.kind = EffectKind::kMember, .element = member, .is_new = is_new});
 }
 
@@ -141,7 +139,8 @@ bool Set::add(std::string_view member) {
   SetMembers target = members();
   bool is_new = target.add(member, limits);
   if (is_new) moved_to(target);
-  record_member(key_, member, is_new);
+  if (key_.records()) [[unlikely]]
+    record_member(key_, member, is_new);
   return is_new;
 }
 

@@ -81,7 +81,7 @@ size_t String::size() const {
   return key_.exists() ? length(key_.entry()) : 0;
 }
 
-bool String::write(std::string_view bytes, DeadlineChange deadline, Form form) {
+inline String::Before String::write(std::string_view bytes, DeadlineChange deadline, Form form) {
   int64_t number = 0;
   bool is_number = form == Form::kShortest && is_canonical_int64(bytes, &number);
   size_t wanted = is_number ? varint_bytes(zigzag(number)) : text_value_bytes(bytes.size());
@@ -112,33 +112,45 @@ bool String::write(std::string_view bytes, DeadlineChange deadline, Form form) {
   } else if (has_deadline) {
     key_.context().keyspace.note_deadline(key_.slot(), at_ms);
   }
-  return had_deadline;
+  return {entry == nullptr, had_deadline};
 }
 
 void String::assign(std::string_view bytes, DeadlineChange deadline, Form form) {
-  bool is_new = !key_.exists();
-  bool had_deadline = write(bytes, deadline, form);
-  if (!key_.records()) [[likely]]
-    return;
+  Before before = write(bytes, deadline, form);
+  if (key_.records()) [[unlikely]]
+    record_assigned(bytes, before, deadline);
+}
+
+void String::record_assigned(std::string_view bytes, Before before, DeadlineChange deadline) {
   bool keeps_deadline = deadline.kind == DeadlineChange::Kind::kKeep;
   key_.record({.kind = EffectKind::kString,
                .element = bytes,
-               .is_new = is_new,
+               .is_new = before.is_missing,
                .keeps_deadline = keeps_deadline});
   if (deadline.kind == DeadlineChange::Kind::kAt) {
     key_.record(EffectKind::kDeadline, {}, {}, deadline.at_ms);
-  } else if (had_deadline && !keeps_deadline) {
+  } else if (before.has_deadline && !keeps_deadline) {
     key_.record(EffectKind::kDeadline, {}, {}, -1);
   }
 }
 
-void String::add(std::string_view bytes, Amount amount, Form form) {
-  bool is_new = !key_.exists();
-  write(bytes, {DeadlineChange::Kind::kKeep}, form);
-  if (!key_.records()) [[likely]]
-    return;
-  key_.record(
-      {.kind = EffectKind::kIncrement, .element = bytes, .is_new = is_new, .amount = amount});
+void String::add(std::string_view bytes, int64_t amount) {
+  Before before = write(bytes, {DeadlineChange::Kind::kKeep}, Form::kShortest);
+  if (key_.records()) [[unlikely]]
+    record_added(bytes, before, {.whole = amount});
+}
+
+void String::add(std::string_view bytes, long double amount) {
+  Before before = write(bytes, {DeadlineChange::Kind::kKeep}, Form::kText);
+  if (key_.records()) [[unlikely]]
+    record_added(bytes, before, {.part = amount});
+}
+
+void String::record_added(std::string_view bytes, Before before, Amount amount) {
+  key_.record({.kind = EffectKind::kIncrement,
+               .element = bytes,
+               .is_new = before.is_missing,
+               .amount = amount});
 }
 
 void String::rewrite(std::string_view bytes) {

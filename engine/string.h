@@ -37,7 +37,8 @@ class String {
   void assign(std::string_view bytes, DeadlineChange deadline, Form form = Form::kShortest);
   // The same for a counter, keeping the deadline: `bytes` is the sum of what the key held, 0 if it
   // was missing, and `amount`.
-  void add(std::string_view bytes, Amount amount, Form form = Form::kShortest);
+  void add(std::string_view bytes, int64_t amount);
+  void add(std::string_view bytes, long double amount);
   // The same for a string that was changed in place, keeping the deadline. Records nothing: the
   // caller does.
   void rewrite(std::string_view bytes);
@@ -52,8 +53,15 @@ class String {
   void patch(size_t offset, std::string_view bytes);
 
  private:
-  // Returns whether the key had a deadline.
-  bool write(std::string_view bytes, DeadlineChange deadline, Form form);
+  // What was there before.
+  struct Before {
+    bool is_missing;
+    bool has_deadline;
+  };
+  [[gnu::always_inline]] Before write(std::string_view bytes, DeadlineChange deadline, Form form);
+  [[gnu::cold]] void record_assigned(std::string_view bytes, Before before,
+                                     DeadlineChange deadline);
+  [[gnu::cold]] void record_added(std::string_view bytes, Before before, Amount amount);
 
   Key& key_;
   // What edit() found is a HyperLogLog, whose changes are recorded as a whole.

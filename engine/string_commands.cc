@@ -286,7 +286,7 @@ void increment(Context& c, int64_t by) {
   }
   if (__builtin_add_overflow(value, by, &value)) return c.error(errors::kOverflow);
   char text[kInt64TextMax];
-  String(key).add({text, format_int64(value, text)}, {.whole = by});
+  String(key).add({text, format_int64(value, text)}, by);
   key.changed();
   c.reply.integer(value);
 }
@@ -324,7 +324,7 @@ void incrbyfloat(Context& c) {
     return c.error("ERR increment would produce NaN or Infinity");
   }
   std::string result = format_long_double(sum);
-  String(key).add(result, {.part = *by}, String::Form::kText);
+  String(key).add(result, *by);
   key.changed();
   c.reply.bulk(result);
 }

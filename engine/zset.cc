@@ -18,7 +18,7 @@ packed::Encoded encode_score(double score) {
   return packed::Encoded::score(score == 0 ? 0 : score);
 }
 
-void record_score(Key& key, std::string_view member, double score, bool is_new) {
+[[gnu::cold]] void record_score(Key& key, std::string_view member, double score, bool is_new) {
   key.record({.kind = EffectKind::kScore, .element = member, .score = score, .is_new = is_new});
 }
 
@@ -151,29 +151,6 @@ void ZSet::expect(size_t members, size_t text_bytes) {
   key_.put(entry);
 }
 
-double ZSet::put(const ZSetView::Place& place, std::string_view member, double score) {
-  score = place.found && score == place.score ? place.score : write(place, member, score);
-  if (key_.records()) record_score(key_, member, score, !place.found);
-  return score;
-}
-
-double ZSet::add(const ZSetView::Place& place, std::string_view member, double score,
-                 double amount) {
-  score = place.found && score == place.score ? place.score : write(place, member, score);
-  if (!key_.records()) return score;
-  // Nothing adds up to or from infinity.
-  if (std::isinf(score) || std::isinf(amount) || std::isinf(place.score)) {
-    record_score(key_, member, score, !place.found);
-  } else {
-    key_.record({.kind = EffectKind::kScoreIncrement,
-                 .element = member,
-                 .score = score,
-                 .is_new = !place.found,
-                 .amount = {.part = amount}});
-  }
-  return score;
-}
-
 double ZSet::write(const ZSetView::Place& place, std::string_view member, double score) {
   ZSetView set = view();
   if (!set.is_large()) {
@@ -206,6 +183,23 @@ double ZSet::write(const ZSetView::Place& place, std::string_view member, double
     large.table.insert(position, added);
   }
   return score;
+}
+
+void ZSet::record_put(const ZSetView::Place& before, std::string_view member, double score) {
+  record_score(key_, member, score, !before.found);
+}
+
+void ZSet::record_added(const ZSetView::Place& before, std::string_view member, double score,
+                        double amount) {
+  // Nothing adds up to or from infinity.
+  if (std::isinf(score) || std::isinf(amount) || std::isinf(before.score)) {
+    return record_put(before, member, score);
+  }
+  key_.record({.kind = EffectKind::kScoreIncrement,
+               .element = member,
+               .score = score,
+               .is_new = !before.found,
+               .amount = {.part = amount}});
 }
 
 void ZSet::insert_packed(std::string_view member, double score) {

@@ -135,10 +135,20 @@ class ZSet {
   void expect(size_t members, size_t text_bytes);
   // Gives a member its score, which may be the one that it has; `place` is where find() saw it or
   // its absence. Returns the score as it is now stored. `member` does not lie inside the set.
-  double put(const ZSetView::Place& place, std::string_view member, double score);
+  double put(const ZSetView::Place& place, std::string_view member, double score) {
+    score = write_if_other(place, member, score);
+    if (key_.records()) [[unlikely]]
+      record_put(place, member, score);
+    return score;
+  }
   // The same for a counter: `score` is the sum of what the member had, 0 if it was not there, and
   // `amount`.
-  double add(const ZSetView::Place& place, std::string_view member, double score, double amount);
+  double add(const ZSetView::Place& place, std::string_view member, double score, double amount) {
+    score = write_if_other(place, member, score);
+    if (key_.records()) [[unlikely]]
+      record_added(place, member, score, amount);
+    return score;
+  }
   // Removes a member that was found. Erases the key with the last one.
   void erase(const ZSetView::Place& place, std::string_view member);
   // Removes `count` members from rank `first` on, all of which exist. Erases the key when none is
@@ -149,7 +159,14 @@ class ZSet {
   static void replace(Key& key, MemberList& members);
 
  private:
+  double write_if_other(const ZSetView::Place& place, std::string_view member, double score) {
+    return place.found && score == place.score ? place.score : write(place, member, score);
+  }
   double write(const ZSetView::Place& place, std::string_view member, double score);
+  [[gnu::cold]] void record_put(const ZSetView::Place& before, std::string_view member,
+                                double score);
+  [[gnu::cold]] void record_added(const ZSetView::Place& before, std::string_view member,
+                                  double score, double amount);
   void make_large();
   void insert_packed(std::string_view member, double score);
   void erase_packed(uint64_t offset, uint64_t pairs);

@@ -96,6 +96,7 @@ class CommandStorm {
     for (int db = 0; db < kDatabases; ++db) {
       keys_before_[static_cast<size_t>(db)] = engine_.keyspace().key_count(db);
     }
+    log_.set_source(&engine_.keyspace());
     engine_.executor().set_recorder(&log_);
     set_limits(engine_.limits());
     sessions_[1].protocol = 3;
@@ -143,6 +144,7 @@ class CommandStorm {
     ByteBuffer buffer;
     Reply reply(&buffer, session.protocol);
     engine_.executor().run(session, args, reply, engine_.now_ms);
+    DYNO_CHECK(log_.is_committed());
     if (session.waiter != nullptr) {
       DYNO_CHECK(buffer.empty());
     } else {

@@ -20,14 +20,31 @@
 
 namespace dyno {
 
+// Checks on the way that everything is recorded within a command, and committed while its slot is
+// still locked.
 class EffectLog : public EffectRecorder {
  public:
+  // The keyspace whose effects these are; set first.
+  void set_source(Keyspace* source) { source_ = source; }
+
+  void begin_command(int64_t) override { in_command_ = true; }
+  void commit() override {
+    for (; committed_ < records_.size(); ++committed_) {
+      const Record& record = records_[committed_];
+      SlotIndex slot = source_->hash(record.key).slot();
+      DYNO_CHECK(source_->slot(slot).lock.is_locked());
+    }
+    in_command_ = false;
+  }
   void record(const Effect& effect) override {
+    DYNO_CHECK(in_command_);
     records_.push_back(
         {effect, std::string(effect.key), std::string(effect.element), std::string(effect.value)});
   }
 
   [[nodiscard]] size_t size() const { return records_.size(); }
+
+  [[nodiscard]] bool is_committed() const { return committed_ == records_.size() && !in_command_; }
 
   // Puts the first `count` effects into the target.
   void replay(EngineClient& target, size_t count) const {
@@ -115,7 +132,7 @@ class EffectLog : public EffectRecorder {
         break;
       case EffectKind::kFieldIncrement:
         DYNO_CHECK(effect.is_new == !Hash(key).find(effect.element));
-        Hash(key).add(effect.element, effect.value, effect.amount);
+        Hash(key).add(effect.element, effect.value, effect.amount.part);
         break;
       case EffectKind::kFieldErase:
       case EffectKind::kFieldExpired:
@@ -191,6 +208,9 @@ class EffectLog : public EffectRecorder {
   }
 
   std::vector<Record> records_;
+  Keyspace* source_ = nullptr;
+  size_t committed_ = 0;  // The first so many records.
+  bool in_command_ = false;
 };
 
 }  // namespace dyno

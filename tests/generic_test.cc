@@ -159,12 +159,12 @@ TEST_CASE_FIXTURE(Keys, "effects of renames and copies are the whole new state")
   client.executor().set_recorder(&effects);
   run("RENAME a b");
   CHECK(effects.take() ==
-        Texts{"0 erase b", "0 erase a", "0 string b 1", "0 deadline b 1700000009000"});
+        Texts{"0 erase b", "0 erase a", "0 string b 1 new", "0 deadline b 1700000009000"});
   run("COPY b c DB 2");
-  CHECK(effects.take() == Texts{"2 erase c", "2 string c 1", "2 deadline c 1700000009000"});
+  CHECK(effects.take() == Texts{"2 erase c", "2 string c 1 new", "2 deadline c 1700000009000"});
   run("MOVE b 1");
   CHECK(effects.take() ==
-        Texts{"1 erase b", "0 erase b", "1 string b 1", "1 deadline b 1700000009000"});
+        Texts{"1 erase b", "0 erase b", "1 string b 1 new", "1 deadline b 1700000009000"});
   run("DEL b c");
   CHECK(effects.take().empty());
   client.session().db = 1;
