@@ -73,7 +73,8 @@ struct Hello {
   std::string_view rack;
   std::vector<uint32_t> tokens;
   uint32_t incarnation = 0;
-  uint16_t lane = 0;  // The dialer's thread that this link and its stream belong to.
+  uint16_t lane = 0;   // The dialer's thread that this link and its stream belong to.
+  uint16_t lanes = 1;  // How many the sender of this has.
   uint64_t topology = 0;
   uint64_t features = 0;
   // In a welcome: the number of the frame that the acceptor expects next in the stream of this
@@ -82,7 +83,7 @@ struct Hello {
 
   void visit(auto& codec) {
     codec(magic, version, cluster, hash_kind, hash_seed, dc, rack, tokens);
-    codec(incarnation, lane, topology, features, next);
+    codec(incarnation, lane, lanes, topology, features, next);
   }
 };
 

@@ -4,6 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "protocol/check.h"
+
 namespace dyno {
 
 std::vector<StreamReceiver::NumberedFrame> StreamReceiver::receive(const Batch& batch) {
@@ -14,19 +16,24 @@ std::vector<StreamReceiver::NumberedFrame> StreamReceiver::receive(const Batch& 
     return fresh;
   }
   uint64_t end = batch.first + batch.frames.size();
-  if (end > next_) {
-    for (uint64_t number = next_; number < end; ++number) {
-      fresh.push_back({number, batch.frames[number - batch.first]});
-    }
-    next_ = end;
+  for (uint64_t number = next_; number < end; ++number) {
+    fresh.push_back({number, batch.frames[number - batch.first]});
   }
   if (!batch.frames.empty()) ack_due_ = is_known_ = true;
-  // A mark of a batch that is older than what is known speaks of fewer frames, and is true still.
   if (batch.has_mark && dirty_.empty()) {
     is_known_ = true;
-    if (!mark_ || batch.watermark >= mark_->watermark) mark_ = {batch.watermark, batch.published};
+    // A mark of an older batch speaks of fewer frames, and is true still.
+    if (!mark_ || batch.watermark >= mark_->watermark) {
+      mark_ = {batch.watermark, batch.published};
+      mark_end_ = end;
+    }
   }
   return fresh;
+}
+
+void StreamReceiver::applied(uint64_t number) {
+  DYNO_CHECK(number == next_);
+  ++next_;
 }
 
 bool StreamReceiver::reset(const Reset& reset) {
@@ -39,6 +46,7 @@ bool StreamReceiver::reset(const Reset& reset) {
   next_ = reset.next;
   epoch_ = reset.epoch;
   dirty_ = dirty;
+  mark_.reset();
   gap_ = false;
   return true;
 }
@@ -50,6 +58,7 @@ bool StreamReceiver::cleaned(uint64_t epoch) {
 }
 
 std::optional<StreamReceiver::Mark> StreamReceiver::take_mark() {
+  if (next_ < mark_end_) mark_.reset();
   return std::exchange(mark_, std::nullopt);
 }
 

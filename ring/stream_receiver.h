@@ -31,9 +31,10 @@ class StreamReceiver {
   // For a welcome: the number expected next, 0 before the first frame or reset.
   [[nodiscard]] uint64_t next() const { return is_known_ ? next_ : 0; }
 
-  // Takes a batch: the frames that are now to be applied, in order, before anything else of this
-  // stream is handed in.
+  // Takes a batch: the frames that are now to be applied, in order, each followed by applied(),
+  // before anything else of this stream is handed in. What is not applied will come again.
   [[nodiscard]] std::vector<NumberedFrame> receive(const Batch& batch);
+  void applied(uint64_t number);
   // A later write than the one in frame `number` was known.
   void note_dominated(uint64_t number, Stamp stamp) { dominated_.push_back({number, stamp}); }
 
@@ -60,6 +61,7 @@ class StreamReceiver {
   bool gap_ = false;
   std::vector<DominatedFrame> dominated_;
   std::optional<Mark> mark_;
+  uint64_t mark_end_ = 0;  // Frames before this number are those that it speaks of.
 };
 
 }  // namespace dyno

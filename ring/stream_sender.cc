@@ -48,6 +48,8 @@ bool StreamSender::link_up(uint64_t next) {
   }
   while (first_ < next) drop_front();
   sent_ = first_ - 1;
+  // The peer may have said that the slots are clean when the link broke: it is told again.
+  reset_due_ = !dirty_.empty();
   return true;
 }
 

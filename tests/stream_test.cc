@@ -37,7 +37,10 @@ struct Receiver {
       }
       Batch batch;
       if (message.kind != MessageKind::kBatch || !read_body(message.body, &batch)) return false;
-      for (const auto& [number, item] : stream.receive(batch)) applied.push_back(item.stamp);
+      for (const auto& [number, item] : stream.receive(batch)) {
+        stream.applied(number);
+        applied.push_back(item.stamp);
+      }
       if (auto taken = stream.take_mark()) mark = taken;
     }
     return bytes.empty();

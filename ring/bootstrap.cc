@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ring/bootstrap.h"
+
+#include <algorithm>
+
+namespace dyno {
+
+Bootstrap::Bootstrap(const Topology& topology, NodeIndex self) {
+  const Topology::Node& own = topology.node(self);
+  for (NodeIndex node : own.sharers) {
+    peers_[node].near = topology.node(node).dc_index == own.dc_index;
+  }
+}
+
+void Bootstrap::heard(NodeIndex node, NodeState state) {
+  auto found = peers_.find(node);
+  if (found == peers_.end()) return;
+  Peer& peer = found->second;
+  peer.there = state != NodeState::kDown;
+  if (!peer.there) return;
+  bool serves = state != NodeState::kLoading;
+  // One that fills its memory knows nothing that others do not; once it serves, it was filled.
+  if (!peer.settled && serves && (!filled_ || alone_)) {
+    peer.donor = true;
+    has_near_donor_ = has_near_donor_ || peer.near;
+  }
+  peer.settled = true;
+}
+
+void Bootstrap::unreachable(NodeIndex node) {
+  auto found = peers_.find(node);
+  if (found != peers_.end()) found->second.there = false;
+}
+
+void Bootstrap::pulled(NodeIndex node) {
+  auto found = peers_.find(node);
+  if (found != peers_.end()) found->second.pulled = true;
+}
+
+bool Bootstrap::lacks(bool near_only) const {
+  return std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
+    const Peer& peer = entry.second;
+    return peer.donor && peer.there && !peer.pulled && (peer.near || !near_only);
+  });
+}
+
+void Bootstrap::handle_timeout(Now now) {
+  if (started_us_ < 0) started_us_ = now.mono_us;
+  if (lacks(has_near_donor_)) {
+    if (alone_) filled_ = false;
+    return;
+  }
+  if (filled_) return;
+  bool any_donor = std::any_of(peers_.begin(), peers_.end(),
+                               [](const auto& entry) { return entry.second.pulled; });
+  bool all_settled = std::all_of(peers_.begin(), peers_.end(),
+                                 [](const auto& entry) { return entry.second.settled; });
+  if (!all_settled && now.mono_us - started_us_ < kGraceUs) return;
+  filled_ = true;
+  alone_ = !any_donor && !all_settled;
+}
+
+int64_t Bootstrap::next_timeout() const {
+  if (filled_) return kNever;
+  return started_us_ < 0 ? 0 : started_us_ + kGraceUs;
+}
+
+std::vector<NodeIndex> Bootstrap::wanted() const {
+  std::vector<NodeIndex> nodes;
+  for (const auto& [node, peer] : peers_) {
+    if (peer.donor && peer.there && !peer.pulled) nodes.push_back(node);
+  }
+  return nodes;
+}
+
+std::string Bootstrap::describe() const {
+  std::string text = filled_ ? (alone_ ? "filled alone" : "filled") : "filling";
+  for (const auto& [node, peer] : peers_) {
+    if (peer.donor) text += " " + std::to_string(node) + (peer.pulled ? " pulled" : " to pull");
+  }
+  return text + "\n";
+}
+
+}  // namespace dyno

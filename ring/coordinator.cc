@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ring/coordinator.h"
+
+#include <algorithm>
+
+#include "protocol/check.h"
+
+namespace dyno {
+namespace {
+
+// Answers that came in time may still be worth nothing to a client; a command that blocked gets
+// this long for its acknowledgements.
+constexpr int64_t kAfterRunUs = 500 * kMicrosPerMs;
+
+std::string error(std::string_view text) {
+  return "-" + std::string(text) + "\r\n";
+}
+
+constexpr std::string_view kCrossSlot =
+    "CROSSSLOT Keys in request don't hash to the same slot, and no node owns all of them";
+
+template <class List, class Item>
+bool has(const List& list, const Item& item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
+
+}  // namespace
+
+Coordinator::Coordinator(const Topology& topology, NodeIndex self,
+                         const CoordinatorOptions& options, Store& store, Streams& streams,
+                         Outbox& outbox)
+    : topology_(topology),
+      self_(self),
+      options_(options),
+      store_(store),
+      streams_(streams),
+      outbox_(outbox),
+      linked_(topology.nodes().size()) {
+  auto view = std::make_shared<View>();
+  view->nodes.resize(topology.nodes().size());
+  view_ = std::move(view);
+}
+
+bool Coordinator::can_run(NodeIndex node, bool write) const {
+  const View::NodeView& seen = view_->nodes[node];
+  if (node != self_ && !linked_[node]) return false;
+  return write ? seen.may_write() : seen.may_read();
+}
+
+bool Coordinator::is_quorum(Level level) const {
+  if (level == Level::kDcOne) return false;
+  const Topology::Node& own = topology_.node(self_);
+  return topology_.dcs()[own.dc_index].racks.size() > 1 ||
+         (level == Level::kDcEachSafeQuorum && topology_.dcs().size() > 1);
+}
+
+NodeIndex Coordinator::owner_of_all(RackNumber rack, std::span<const Token> tokens) const {
+  NodeIndex owner = topology_.owner(rack, tokens.front());
+  for (Token token : tokens.subspan(1)) {
+    if (topology_.owner(rack, token) != owner) return kNoNode;
+  }
+  return owner;
+}
+
+NodeIndex Coordinator::choose_in(uint16_t dc_index, std::span<const Token> tokens, bool write,
+                                 std::span<const NodeIndex> but) const {
+  RackSet healthy;
+  for (RackNumber rack : topology_.dcs()[dc_index].racks) {
+    NodeIndex owner = owner_of_all(rack, tokens);
+    if (owner != kNoNode && can_run(owner, write) && !has(but, owner)) healthy.insert(rack);
+  }
+  RackNumber rack = topology_.preferred_rack(dc_index, slot_of(tokens.front()), healthy);
+  return rack == 0 ? kNoNode : owner_of_all(rack, tokens);
+}
+
+NodeIndex Coordinator::choose(std::span<const Token> tokens, bool write, Level level,
+                              std::span<const NodeIndex> but) const {
+  const Topology::Node& own = topology_.node(self_);
+  if (!write || !is_quorum(level)) {
+    NodeIndex near = owner_of_all(own.rack_number, tokens);
+    if (near != kNoNode && can_run(near, write) && !has(but, near)) return near;
+  }
+  NodeIndex node = choose_in(own.dc_index, tokens, write, but);
+  if (node != kNoNode || !options_.may_leave_dc) return node;
+  for (uint16_t dc = 0; dc < topology_.dcs().size() && node == kNoNode; ++dc) {
+    if (dc != own.dc_index) node = choose_in(dc, tokens, write, but);
+  }
+  return node;
+}
+
+Plan Coordinator::plan(std::span<const Token> tokens, bool write, bool may_split,
+                       Level level) const {
+  Plan plan;
+  if (tokens.empty()) {
+    plan.kind = Plan::Kind::kLocal;
+    return plan;
+  }
+  bool quorum = is_quorum(level);
+  if (!quorum && can_run(self_, write) &&
+      owner_of_all(topology_.node(self_).rack_number, tokens) == self_) {
+    plan.kind = Plan::Kind::kLocal;
+    return plan;
+  }
+  if (may_split && tokens.size() > 1) return split(tokens, write, level);
+  NodeIndex node = choose(tokens, write, level, {});
+  if (node == kNoNode) {
+    plan.refusal = refusal_for(tokens);
+  } else {
+    plan.kind = node == self_ && !quorum ? Plan::Kind::kLocal : Plan::Kind::kBegin;
+  }
+  return plan;
+}
+
+Plan Coordinator::split(std::span<const Token> tokens, bool write, Level level) const {
+  Plan plan;
+  std::vector<NodeIndex> nodes;
+  for (uint32_t i = 0; i < tokens.size(); ++i) {
+    NodeIndex node = choose(tokens.subspan(i, 1), write, level, {});
+    if (node == kNoNode) {
+      plan.groups.clear();
+      plan.refusal = refusal_for(tokens.subspan(i, 1));
+      return plan;
+    }
+    auto found = std::find(nodes.begin(), nodes.end(), node);
+    auto group = static_cast<size_t>(found - nodes.begin());
+    if (found == nodes.end()) {
+      nodes.push_back(node);
+      plan.groups.emplace_back();
+    }
+    plan.groups[group].push_back(i);
+  }
+  plan.kind = nodes.size() > 1 ? Plan::Kind::kScatter : Plan::Kind::kBegin;
+  return plan;
+}
+
+std::string Coordinator::refusal_for(std::span<const Token> tokens) const {
+  bool owned = false;
+  for (const Topology::Rack& rack : topology_.racks()) {
+    owned = owned || owner_of_all(rack.number, tokens) != kNoNode;
+  }
+  if (!owned) return error(kCrossSlot);
+  if (view_->nodes[self_].state == NodeState::kLoading) {
+    return error("LOADING Dyno is filling its memory from its replicas");
+  }
+  if (view_->nodes[self_].state == NodeState::kFenced) {
+    return error("TRYAGAIN the clock of this node is too far off to write");
+  }
+  const Topology::Node& own = topology_.node(self_);
+  return error("CLUSTERDOWN no live owner for slot " + std::to_string(slot_of(tokens.front())) +
+               " in " + topology_.dcs()[own.dc_index].name);
+}
+
+Coordinator::Operation& Coordinator::add(Now now, uint64_t id, Request request) {
+  Operation& op = operations_[id];
+  op.request = std::move(request);
+  for (const Key& key : op.request.keys) op.tokens.push_back(key.token);
+  arm(id, op.request.deadline_us);
+  if (!op.request.write || op.request.repeatable) {
+    int64_t left = op.request.deadline_us == kNever ? kNever : op.request.deadline_us - now.mono_us;
+    if (left != kNever) op.hedge_us = now.mono_us + left * options_.hedge_percent / 100;
+    arm(id, op.hedge_us);
+  }
+  return op;
+}
+
+void Coordinator::arm(uint64_t id, int64_t at_us) {
+  if (at_us != kNever) timers_.insert({at_us, id});
+}
+
+void Coordinator::begin(Now now, Request request) {
+  DYNO_CHECK(!request.keys.empty());
+  if (operations_.size() >= options_.requests_max) {
+    outbox_.answers.push_back({request.id, Outcome::kNotApplied,
+                               error("TRYAGAIN too many requests wait for other nodes")});
+    ++counts_.refused;
+    return;
+  }
+  uint64_t id = next_op_++;
+  start(now, id, add(now, id, std::move(request)));
+}
+
+void Coordinator::start(Now now, uint64_t id, Operation& op) {
+  NodeIndex node = choose(op.tokens, op.request.write, op.request.level, {});
+  if (node == kNoNode) return finish(id, Outcome::kNotApplied, refusal_for(op.tokens));
+  if (node == self_) return run_here(now, id, op);
+  forward(now, id, op, node);
+}
+
+void Coordinator::forward(Now now, uint64_t id, Operation& op, NodeIndex node) {
+  op.phase = Phase::kForwarded;
+  op.tried.push_back(node);
+  op.pending.push_back(node);
+  Forward body;
+  body.hops = static_cast<uint8_t>(op.request.hops + 1);
+  body.level = static_cast<uint8_t>(op.request.level);
+  body.write = op.request.write;
+  if (op.request.deadline_us != kNever) {
+    int64_t left = (op.request.deadline_us - now.mono_us) / kMicrosPerMs;
+    body.timeout_ms = static_cast<uint32_t>(std::clamp<int64_t>(left, 1, 1 << 30));
+  }
+  for (const Key& key : op.request.keys) body.keys.push_back({key.db, key.name});
+  body.context = op.request.context;
+  body.command = op.request.command;
+  write_message(MessageKind::kForward, id, body, &outbox_.to_nodes[node]);
+  ++counts_.forwarded;
+  if (op.tried.size() > 1) ++counts_.failed_over;
+}
+
+void Coordinator::handle_forward(Now now, LinkId link, uint64_t id, const Forward& forward) {
+  Request request;
+  request.write = forward.write;
+  request.level = static_cast<Level>(forward.level);
+  request.hops = forward.hops;
+  request.deadline_us =
+      forward.timeout_ms == 0 ? kNever : now.mono_us + forward.timeout_ms * kMicrosPerMs;
+  for (const KeyName& name : forward.keys) {
+    request.keys.push_back(
+        {name.db, std::string(name.key), token_of(name.key, options_.hash_seed)});
+  }
+  request.context = forward.context;
+  request.command = forward.command;
+  std::string refusal;
+  if (operations_.size() >= options_.requests_max) {
+    refusal = error("TRYAGAIN too many requests wait for other nodes");
+  } else if (request.hops != 1 || request.keys.empty()) {
+    refusal = error("TRYAGAIN the request was forwarded too often");
+  }
+  uint64_t op_id = next_op_++;
+  Operation& op = add(now, op_id, std::move(request));
+  op.is_client = false;
+  op.link = link;
+  op.link_id = id;
+  if (refusal.empty() && owner_of_all(topology_.node(self_).rack_number, op.tokens) != self_) {
+    refusal = error("TRYAGAIN this node does not own the keys");
+  }
+  if (refusal.empty() && !can_run(self_, op.request.write)) refusal = refusal_for(op.tokens);
+  if (!refusal.empty()) return finish(op_id, Outcome::kNotApplied, std::move(refusal));
+  run_here(now, op_id, op);
+}
+
+void Coordinator::handle_reply(Now now, NodeIndex from, uint64_t id, const Reply& reply) {
+  auto found = operations_.find(id);
+  if (found == operations_.end()) return;
+  Operation& op = found->second;
+  auto pending = std::find(op.pending.begin(), op.pending.end(), from);
+  if (op.phase != Phase::kForwarded || pending == op.pending.end()) return;
+  op.pending.erase(pending);
+  auto outcome = static_cast<Outcome>(reply.outcome);
+  if (outcome == Outcome::kDone) return finish(id, outcome, std::string(reply.bytes));
+  op.reply = reply.bytes;
+  if (outcome == Outcome::kUnknown) op.maybe_applied = true;
+  if (outcome == Outcome::kUnknown && op.request.write && !op.request.repeatable) {
+    return finish(id, outcome, std::string(reply.bytes));
+  }
+  if (op.pending.empty()) try_elsewhere(now, id, op);
+}
+
+void Coordinator::try_elsewhere(Now now, uint64_t id, Operation& op) {
+  NodeIndex node = kNoNode;
+  if (now.mono_us < op.request.deadline_us) {
+    node = choose(op.tokens, op.request.write, op.request.level, op.tried);
+  }
+  if (node == self_) return run_here(now, id, op);
+  if (node != kNoNode) return forward(now, id, op, node);
+  bool unknown = op.request.write && op.maybe_applied;
+  std::string bytes = op.reply.empty() ? refusal_for(op.tokens) : std::move(op.reply);
+  if (unknown) bytes = error("UNKNOWN write applied on 0 or more replicas; outcome unknown");
+  finish(id, unknown ? Outcome::kUnknown : Outcome::kNotApplied, std::move(bytes));
+}
+
+void Coordinator::run_here(Now now, uint64_t id, Operation& op) {
+  if (!is_quorum(op.request.level)) return run(id, op);
+  begin_quorum(op, true);
+  if (!op.quorum.possible()) return give_up(id, op);
+  if (op.request.write) return run(id, op);
+  op.phase = Phase::kComparing;
+  op.asked_us = now.mono_us;
+  ++counts_.compared;
+  go_on(id, op);
+}
+
+void Coordinator::run(uint64_t id, Operation& op) {
+  op.phase = Phase::kRunning;
+  outbox_.runs.push_back({id, op.request.write, op.request.context, op.request.command});
+}
+
+void Coordinator::ran(Now now, uint64_t run, std::string reply, std::vector<Frame> frames) {
+  auto found = operations_.find(run);
+  DYNO_CHECK(found != operations_.end() && found->second.phase == Phase::kRunning);
+  Operation& op = found->second;
+  op.reply = std::move(reply);
+  for (Frame& frame : frames) {
+    op.frames.push_back(std::make_shared<const Frame>(std::move(frame)));
+  }
+  if (is_quorum(op.request.level)) {
+    int64_t least = now.mono_us + kAfterRunUs;
+    if (op.request.deadline_us == kNever || op.request.deadline_us <= now.mono_us) {
+      timers_.erase({op.request.deadline_us, run});
+      op.request.deadline_us = least;
+      arm(run, least);
+    }
+    // A command that only reads may have removed what had expired.
+    if (!op.request.write) {
+      for (const SharedFrame& frame : op.frames) streams_.publish(frame, nullptr);
+      return read_ran(run, op);
+    }
+    return write_ran(run, op);
+  }
+  for (const SharedFrame& frame : op.frames) streams_.publish(frame, nullptr);
+  finish(run, Outcome::kDone, std::move(op.reply));
+}
+
+void Coordinator::finish(uint64_t id, Outcome outcome, std::string bytes) {
+  auto found = operations_.find(id);
+  Operation& op = found->second;
+  if (outcome == Outcome::kNotApplied) ++counts_.refused;
+  if (outcome == Outcome::kUnknown) ++counts_.unknown;
+  if (op.is_client) {
+    outbox_.answers.push_back({op.request.id, outcome, std::move(bytes)});
+  } else {
+    Reply reply{static_cast<uint8_t>(outcome), bytes};
+    write_message(MessageKind::kReply, op.link_id, reply, &outbox_.to_links[op.link]);
+  }
+  drop_waits(op);
+  timers_.erase({op.request.deadline_us, id});
+  timers_.erase({op.hedge_us, id});
+  operations_.erase(found);
+}
+
+void Coordinator::link_up(NodeIndex node) {
+  linked_[node] = true;
+}
+
+void Coordinator::link_down(Now now, NodeIndex node) {
+  linked_[node] = false;
+  std::vector<uint64_t> ids;
+  for (const auto& [id, op] : operations_) ids.push_back(id);
+  for (uint64_t id : ids) {
+    auto found = operations_.find(id);
+    if (found != operations_.end()) lose(now, id, found->second, node);
+  }
+}
+
+void Coordinator::lose(Now now, uint64_t id, Operation& op, NodeIndex node) {
+  if (op.phase == Phase::kComparing || op.phase == Phase::kHolding) {
+    return rack_failed(id, op, node);
+  }
+  if (op.phase == Phase::kPulling && has(op.pending, node)) return answer_hold(id, false);
+  auto pending = std::find(op.pending.begin(), op.pending.end(), node);
+  if (op.phase != Phase::kForwarded || pending == op.pending.end()) return;
+  op.pending.erase(pending);
+  op.maybe_applied = true;
+  if (op.request.write && !op.request.repeatable) {
+    return finish(id, Outcome::kUnknown,
+                  error("UNKNOWN write applied on 0 or more replicas; outcome unknown"));
+  }
+  if (op.pending.empty()) try_elsewhere(now, id, op);
+}
+
+void Coordinator::handle_timeout(Now now) {
+  while (!timers_.empty() && timers_.begin()->first <= now.mono_us) {
+    uint64_t id = timers_.begin()->second;
+    timers_.erase(timers_.begin());
+    auto found = operations_.find(id);
+    if (found == operations_.end()) continue;
+    Operation& op = found->second;
+    if (op.request.deadline_us <= now.mono_us) {
+      expire(id, op);
+    } else if (op.hedge_us <= now.mono_us) {
+      op.hedge_us = kNever;
+      hedge(now, id, op);
+    }
+  }
+}
+
+int64_t Coordinator::next_timeout() const {
+  return timers_.empty() ? kNever : timers_.begin()->first;
+}
+
+void Coordinator::hedge(Now now, uint64_t id, Operation& op) {
+  if (op.phase == Phase::kComparing) return compare_more(id, op, true);
+  if (op.phase != Phase::kForwarded) return;
+  NodeIndex node = choose(op.tokens, op.request.write, op.request.level, op.tried);
+  if (node == self_) {
+    run_here(now, id, op);
+  } else if (node != kNoNode) {
+    forward(now, id, op, node);
+  }
+}
+
+void Coordinator::expire(uint64_t id, Operation& op) {
+  switch (op.phase) {
+    case Phase::kForwarded:
+      if (op.request.write) {
+        return finish(id, Outcome::kUnknown,
+                      error("UNKNOWN write applied on 0 or more replicas; outcome unknown"));
+      }
+      return finish(id, Outcome::kNotApplied, error("TRYAGAIN no replica answered in time"));
+    case Phase::kRunning:
+      // It is not taken back; its time for what follows begins when it has run.
+      return;
+    case Phase::kPulling:
+      return answer_hold(id, false);
+    case Phase::kComparing:
+    case Phase::kHolding:
+    case Phase::kAcking:
+      return give_up(id, op);
+  }
+}
+
+void Coordinator::give_up(uint64_t id, const Operation& op) {
+  std::string text;
+  Outcome outcome = Outcome::kNotApplied;
+  if (op.phase == Phase::kAcking) {
+    outcome = Outcome::kUnknown;
+    text =
+        "UNKNOWN write applied on " + op.quorum.describe() + " required replicas; outcome unknown";
+  } else if (op.request.write) {
+    text = "NOREPLICAS Not enough good replicas to write.";
+    return finish(id, outcome, error(text));
+  } else {
+    text = "CLUSTERDOWN quorum unavailable, " + op.quorum.describe() + " answered";
+  }
+  if (is_safe(op.request.level)) text = "ERR Dynomite: Failed to achieve Quorum";
+  finish(id, outcome, error(text));
+}
+
+std::string Coordinator::describe() const {
+  static constexpr std::string_view kPhases[] = {"forwarded", "comparing", "running",
+                                                 "holding",   "acking",    "pulling"};
+  std::string text;
+  for (const auto& [id, op] : operations_) {
+    text += std::to_string(id) + " " + std::string(kPhases[static_cast<size_t>(op.phase)]) +
+            (op.request.write ? " write " : " read ") + std::string(level_name(op.request.level));
+    for (NodeIndex node : op.pending) text += " at " + std::to_string(node);
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace dyno

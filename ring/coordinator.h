@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Takes requests from a client or another node to their answers: one per lane, on its thread.
+//
+// Where a request runs. At DC_ONE, and for reads, at the owner of its keys in this rack; when that
+// is down or not filled, at the owner in another rack of the data center, then elsewhere if
+// allowed. A write at a quorum level runs at the owner in the slot's preferred rack, so that while
+// all is well one node originates all of a key's quorum writes. A request is forwarded at most
+// once.
+//
+// A write at a quorum level first checks that enough racks are there, runs, and waits until the
+// streams of enough racks have acknowledged its frames. At a safe level a frame that met a later
+// write is stamped anew and sent again, once.
+//
+// A read at a quorum level first compares versions of its keys with enough other racks, which send
+// the state of those that differ; merges; then runs. At DC_QUORUM racks that were found behind are
+// told to pull afterwards; at a safe level the answer waits until enough racks hold what it shows.
+//
+// What an answer says of a write: kDone: it was applied as the level asks. kNotApplied: nothing was
+// applied, nor will be. kUnknown: it may have been applied. A request that is not repeatable is
+// tried elsewhere only when it was surely not applied.
+//
+// Errors, by first word: LOADING, NOREPLICAS, CLUSTERDOWN, TRYAGAIN, CROSSSLOT: not applied.
+// UNKNOWN, and "ERR Dynomite: Failed to achieve Quorum" of a write: not known.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "protocol/peer_message.h"
+#include "ring/machine.h"
+#include "ring/outbox.h"
+#include "ring/quorum.h"
+#include "ring/request.h"
+#include "ring/store.h"
+#include "ring/streams.h"
+#include "ring/topology.h"
+#include "ring/view.h"
+
+namespace dyno {
+
+struct CoordinatorOptions {
+  uint64_t hash_seed = 0;
+  bool may_leave_dc = false;  // Requests may run in another data center when none here can.
+  // After this share of its time, a read asks further racks.
+  int hedge_percent = 25;
+  size_t requests_max = 65536;  // Unanswered, of this lane; more are refused with TRYAGAIN.
+};
+
+// What is to be done with a request, before it is begun.
+struct Plan {
+  enum class Kind : uint8_t {
+    kLocal,    // Run it here, hand its frames to Lane::publish(): there is nothing to wait for.
+    kBegin,    // Lane::begin()
+    kScatter,  // Begin each group as a request of its own, and gather the answers.
+    kRefuse,   // Answer `refusal`.
+  };
+  Kind kind = Kind::kRefuse;
+  std::vector<std::vector<uint32_t>> groups;  // Indexes of keys that run at one node.
+  std::string refusal;                        // RESP
+};
+
+struct CoordinatorCounts {
+  uint64_t forwarded = 0;      // To another node.
+  uint64_t failed_over = 0;    // Ran elsewhere than at the first choice.
+  uint64_t compared = 0;       // Reads that asked other racks.
+  uint64_t states_merged = 0;  // Keys that a read found behind here.
+  uint64_t racks_behind = 0;   // Racks that a read found behind and told to pull.
+  uint64_t restamped = 0;      // Writes that met a later one at a safe level.
+  uint64_t refused = 0;        // Not applied.
+  uint64_t unknown = 0;
+};
+
+class Coordinator {
+ public:
+  Coordinator(const Topology& topology, NodeIndex self, const CoordinatorOptions& options,
+              Store& store, Streams& streams, Outbox& outbox);
+
+  // Whether and where a command on keys with these tokens can run. `may_split`: it can be done key
+  // by key. Without keys a command runs here. Does not allocate when the answer is kLocal.
+  [[nodiscard]] Plan plan(std::span<const Token> tokens, bool write, bool may_split,
+                          Level level) const;
+
+  void begin(Now now, Request request);
+  void handle_forward(Now now, LinkId link, uint64_t id, const Forward& forward);
+  void handle_hold(Now now, LinkId link, NodeIndex from, uint64_t id, const Hold& hold);
+  void handle_compare(LinkId link, uint64_t id, const Compare& compare);
+  void handle_reply(Now now, NodeIndex from, uint64_t id, const Reply& reply);
+  void handle_compare_answer(Now now, NodeIndex from, uint64_t id, const CompareAnswer& answer);
+  void handle_held(NodeIndex from, uint64_t id, const Held& held);
+  // A command that the outbox asked to run has run, and wrote these frames.
+  void ran(Now now, uint64_t run, std::string reply, std::vector<Frame> frames);
+  // A peer's acknowledgement came in (Streams::acknowledge()).
+  void handle_acknowledged(NodeIndex from, const StreamSender::Acknowledged& acks);
+  void link_up(NodeIndex node);
+  void link_down(Now now, NodeIndex node);
+  void set_view(SharedView view) { view_ = std::move(view); }
+
+  void handle_timeout(Now now);
+  [[nodiscard]] int64_t next_timeout() const;
+
+  [[nodiscard]] const CoordinatorCounts& counts() const { return counts_; }
+  [[nodiscard]] size_t unanswered() const { return operations_.size(); }
+  [[nodiscard]] std::string describe() const;
+
+ private:
+  enum class Phase : uint8_t { kForwarded, kComparing, kRunning, kHolding, kAcking, kPulling };
+  // What one rack still owes: a node stands there once for each answer that is to come.
+  struct RackWait {
+    RackNumber rack = 0;
+    bool asked = false;
+    std::vector<NodeIndex> nodes;
+  };
+  struct Operation {
+    Request request;
+    std::vector<Token> tokens;  // Of its keys, in their order.
+    bool is_client = true;      // Else it came on `link` with `link_id`.
+    LinkId link = 0;
+    uint64_t link_id = 0;
+    Phase phase = Phase::kForwarded;
+    int64_t hedge_us = kNever;
+    int64_t asked_us = 0;  // When other racks were first asked for states.
+    bool maybe_applied = false;
+    Quorum quorum;
+    std::vector<RackWait> racks;
+    std::vector<NodeIndex> tried;    // Nodes that it was forwarded to, ever.
+    std::vector<NodeIndex> pending;  // Nodes of which a reply may still come.
+    std::string reply;
+    std::vector<SharedFrame> frames;
+    std::vector<std::pair<NodeIndex, uint64_t>> waits;  // Its entries of waits_.
+    bool restamped = false;
+    // Versions that other racks reported, by key: for the racks that hold what is shown.
+    std::map<NodeIndex, std::vector<Version>> reported;
+  };
+
+  [[nodiscard]] bool can_run(NodeIndex node, bool write) const;
+  [[nodiscard]] bool is_quorum(Level level) const;
+  [[nodiscard]] NodeIndex owner_of_all(RackNumber rack, std::span<const Token> tokens) const;
+  [[nodiscard]] NodeIndex choose(std::span<const Token> tokens, bool write, Level level,
+                                 std::span<const NodeIndex> but) const;
+  [[nodiscard]] NodeIndex choose_in(uint16_t dc_index, std::span<const Token> tokens, bool write,
+                                    std::span<const NodeIndex> but) const;
+  [[nodiscard]] Plan split(std::span<const Token> tokens, bool write, Level level) const;
+  [[nodiscard]] std::string refusal_for(std::span<const Token> tokens) const;
+
+  Operation& add(Now now, uint64_t id, Request request);
+  void start(Now now, uint64_t id, Operation& op);
+  void forward(Now now, uint64_t id, Operation& op, NodeIndex node);
+  void try_elsewhere(Now now, uint64_t id, Operation& op);
+  void run_here(Now now, uint64_t id, Operation& op);
+  void run(uint64_t id, Operation& op);
+  void finish(uint64_t id, Outcome outcome, std::string bytes);
+  void expire(uint64_t id, Operation& op);
+  void hedge(Now now, uint64_t id, Operation& op);
+  void lose(Now now, uint64_t id, Operation& op, NodeIndex node);
+  void arm(uint64_t id, int64_t at_us);
+
+  // Quorums: coordinator_quorum.cc.
+  void begin_quorum(Operation& op, bool only_reachable);
+  [[nodiscard]] std::vector<size_t> keys_of(const Operation& op, NodeIndex node) const;
+  void compare_more(uint64_t id, Operation& op, bool all);
+  void send_compare(uint64_t id, const Operation& op, NodeIndex node);
+  void send_hold(uint64_t id, const Operation& op, NodeIndex node);
+  [[nodiscard]] bool merge_states(const Operation& op, NodeIndex from, const CompareAnswer& answer,
+                                  std::vector<Version>* reported);
+  [[nodiscard]] bool holds(const Operation& op, NodeIndex node,
+                           const std::vector<Version>& current) const;
+  void rack_answered(Operation& op, NodeIndex node);
+  void rack_failed(uint64_t id, Operation& op, NodeIndex node);
+  void go_on(uint64_t id, Operation& op);
+  void read_ran(uint64_t id, Operation& op);
+  void write_ran(uint64_t id, Operation& op);
+  void wait_for_acks(Operation& op);
+  void drop_waits(Operation& op);
+  void met_later_write(uint64_t id, Operation& op, Stamp stamp);
+  void answer_hold(uint64_t id, bool held);
+  void give_up(uint64_t id, const Operation& op);
+
+  const Topology& topology_;
+  const NodeIndex self_;
+  const CoordinatorOptions options_;
+  Store& store_;
+  Streams& streams_;
+  Outbox& outbox_;
+  SharedView view_;
+  std::vector<bool> linked_;  // By node: this lane's own link is up.
+  std::map<uint64_t, Operation> operations_;
+  uint64_t next_op_ = 1;
+  std::set<std::pair<int64_t, uint64_t>> timers_;  // Deadlines and hedges.
+  // Frames that requests wait for: (peer, number) -> operation.
+  std::map<std::pair<NodeIndex, uint64_t>, uint64_t> waits_;
+  CoordinatorCounts counts_;
+};
+
+}  // namespace dyno

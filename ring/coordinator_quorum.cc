@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The coordinator's part above DC_ONE: comparing versions before a read, holding what it showed,
+// and waiting for acknowledgements after a write.
+#include <algorithm>
+
+#include "ring/coordinator.h"
+
+namespace dyno {
+namespace {
+
+// State is only pulled, and an answer later than this is dropped: what was removed meanwhile may be
+// forgotten by everyone (frontier.h).
+constexpr int64_t kStateAgeMaxUs = 5000 * kMicrosPerMs;
+constexpr size_t kCompareKeysMax = 65536;
+constexpr int64_t kHoldUs = 2000 * kMicrosPerMs;
+
+}  // namespace
+
+void Coordinator::begin_quorum(Operation& op, bool only_reachable) {
+  const Topology::Node& own = topology_.node(self_);
+  op.quorum = Quorum(topology_, op.request.level, own.dc_index);
+  op.quorum.done(own.rack_number);
+  op.racks.clear();
+  for (const Topology::Rack& rack : topology_.racks()) {
+    if (rack.number == own.rack_number || !op.quorum.counts(rack.number)) continue;
+    RackWait wait{rack.number, false, {}};
+    for (Token token : op.tokens) {
+      NodeIndex node = topology_.owner(rack.number, token);
+      if (std::find(wait.nodes.begin(), wait.nodes.end(), node) == wait.nodes.end()) {
+        wait.nodes.push_back(node);
+      }
+      if (only_reachable && !can_run(node, false)) op.quorum.failed(rack.number);
+    }
+    op.racks.push_back(std::move(wait));
+  }
+}
+
+std::vector<size_t> Coordinator::keys_of(const Operation& op, NodeIndex node) const {
+  std::vector<size_t> indexes;
+  for (size_t i = 0; i < op.tokens.size(); ++i) {
+    if (topology_.owns(node, op.tokens[i])) indexes.push_back(i);
+  }
+  return indexes;
+}
+
+// Takes the next step of an operation after some rack has answered or failed.
+void Coordinator::go_on(uint64_t id, Operation& op) {
+  if (op.quorum.reached()) {
+    if (op.phase == Phase::kComparing) return run(id, op);
+    return finish(id, Outcome::kDone, std::move(op.reply));
+  }
+  if (!op.quorum.possible()) return give_up(id, op);
+  if (op.phase == Phase::kComparing) compare_more(id, op, false);
+}
+
+// Asks as many racks as are still lacking, or all of them.
+void Coordinator::compare_more(uint64_t id, Operation& op, bool all) {
+  for (uint16_t dc = 0; dc < topology_.dcs().size(); ++dc) {
+    size_t lacking = op.quorum.lacking_in(dc);
+    for (const RackWait& wait : op.racks) {
+      bool on_its_way =
+          wait.asked && !op.quorum.is_done(wait.rack) && !op.quorum.is_failed(wait.rack);
+      if (topology_.rack(wait.rack).dc_index == dc && on_its_way && lacking > 0) --lacking;
+    }
+    // Begin with another rack for each slot, so that the load spreads.
+    size_t count = op.racks.size();
+    for (size_t i = 0; i < count && (lacking > 0 || all); ++i) {
+      RackWait& wait = op.racks[(i + slot_of(op.tokens.front())) % count];
+      if (topology_.rack(wait.rack).dc_index != dc || wait.asked ||
+          op.quorum.is_failed(wait.rack)) {
+        continue;
+      }
+      wait.asked = true;
+      if (lacking > 0) --lacking;
+      for (NodeIndex node : wait.nodes) send_compare(id, op, node);
+    }
+  }
+}
+
+void Coordinator::send_compare(uint64_t id, const Operation& op, NodeIndex node) {
+  Compare body;
+  for (size_t index : keys_of(op, node)) {
+    const Key& key = op.request.keys[index];
+    Version version = store_.version(key);
+    body.keys.push_back({{key.db, key.name}, version.low, version.high});
+  }
+  write_message(MessageKind::kCompare, id, body, &outbox_.to_nodes[node]);
+}
+
+void Coordinator::handle_compare(LinkId link, uint64_t id, const Compare& compare) {
+  CompareAnswer answer;
+  std::vector<std::string> states;
+  if (can_run(self_, false) && compare.keys.size() <= kCompareKeysMax) {
+    states.reserve(compare.keys.size());
+    for (const KeyVersion& asked : compare.keys) {
+      Key key{asked.name.db, std::string(asked.name.key),
+              token_of(asked.name.key, options_.hash_seed)};
+      Version version = store_.version(key);
+      std::string& state = states.emplace_back();
+      if (version != Version{asked.low, asked.high}) store_.export_key(key, &state);
+      answer.keys.push_back({version.low, version.high, state});
+    }
+  }
+  write_message(MessageKind::kCompareAnswer, id, answer, &outbox_.to_links[link]);
+}
+
+bool Coordinator::merge_states(const Operation& op, NodeIndex from, const CompareAnswer& answer,
+                               std::vector<Version>* reported) {
+  if (answer.keys.size() != keys_of(op, from).size()) return false;
+  for (const KeyState& state : answer.keys) {
+    reported->push_back({state.low, state.high});
+    if (state.state.empty()) continue;
+    ++counts_.states_merged;
+    if (store_.apply(state.state).refusal != Store::Refusal::kNone) return false;
+  }
+  return true;
+}
+
+void Coordinator::handle_compare_answer(Now now, NodeIndex from, uint64_t id,
+                                        const CompareAnswer& answer) {
+  auto found = operations_.find(id);
+  if (found == operations_.end()) return;
+  Operation& op = found->second;
+  bool late = now.mono_us - op.asked_us > kStateAgeMaxUs;
+  std::vector<Version> reported;
+  if (op.phase == Phase::kPulling) {
+    if (std::find(op.pending.begin(), op.pending.end(), from) == op.pending.end()) return;
+    return answer_hold(id, !late && merge_states(op, from, answer, &reported));
+  }
+  if (op.phase != Phase::kComparing) return;
+  if (late || !merge_states(op, from, answer, &reported)) return rack_failed(id, op, from);
+  op.reported[from] = std::move(reported);
+  rack_answered(op, from);
+  go_on(id, op);
+}
+
+void Coordinator::rack_answered(Operation& op, NodeIndex node) {
+  for (RackWait& wait : op.racks) {
+    auto found = std::find(wait.nodes.begin(), wait.nodes.end(), node);
+    if (found == wait.nodes.end() || !wait.asked) continue;
+    wait.nodes.erase(found);
+    if (wait.nodes.empty()) op.quorum.done(wait.rack);
+  }
+}
+
+void Coordinator::rack_failed(uint64_t id, Operation& op, NodeIndex node) {
+  for (RackWait& wait : op.racks) {
+    if (std::find(wait.nodes.begin(), wait.nodes.end(), node) == wait.nodes.end()) continue;
+    op.quorum.failed(wait.rack);
+    return go_on(id, op);
+  }
+}
+
+bool Coordinator::holds(const Operation& op, NodeIndex node,
+                        const std::vector<Version>& current) const {
+  const std::vector<Version>& reported = op.reported.at(node);
+  std::vector<size_t> indexes = keys_of(op, node);
+  for (size_t i = 0; i < indexes.size(); ++i) {
+    if (reported[i] != current[indexes[i]]) return false;
+  }
+  return true;
+}
+
+// The command has read. What it may have shown is what is here now.
+void Coordinator::read_ran(uint64_t id, Operation& op) {
+  std::vector<Version> current;
+  for (const Key& key : op.request.keys) current.push_back(store_.version(key));
+  std::vector<NodeIndex> behind;
+  for (const auto& [node, reported] : op.reported) {
+    if (!holds(op, node, current)) behind.push_back(node);
+  }
+  counts_.racks_behind += behind.size();
+  if (!is_safe(op.request.level)) {
+    for (NodeIndex node : behind) send_hold(0, op, node);
+    return finish(id, Outcome::kDone, std::move(op.reply));
+  }
+  begin_quorum(op, true);
+  op.phase = Phase::kHolding;
+  for (RackWait& wait : op.racks) wait.asked = true;
+  for (const auto& [node, reported] : op.reported) {
+    if (std::find(behind.begin(), behind.end(), node) == behind.end()) rack_answered(op, node);
+  }
+  if (!op.quorum.reached()) {
+    for (RackWait& wait : op.racks) {
+      if (op.quorum.is_failed(wait.rack)) continue;
+      for (NodeIndex node : wait.nodes) send_hold(id, op, node);
+    }
+  }
+  go_on(id, op);
+}
+
+void Coordinator::send_hold(uint64_t id, const Operation& op, NodeIndex node) {
+  if (!linked_[node]) return;
+  Hold body;
+  for (size_t index : keys_of(op, node)) {
+    const Key& key = op.request.keys[index];
+    body.keys.push_back({key.db, key.name});
+  }
+  write_message(MessageKind::kHold, id, body, &outbox_.to_nodes[node]);
+}
+
+void Coordinator::handle_hold(Now now, LinkId link, NodeIndex from, uint64_t id, const Hold& hold) {
+  Request request;
+  request.deadline_us = now.mono_us + kHoldUs;
+  for (const KeyName& name : hold.keys) {
+    Token token = token_of(name.key, options_.hash_seed);
+    // Keys that the asker does not own it cannot be asked for.
+    if (topology_.owns(from, token))
+      request.keys.push_back({name.db, std::string(name.key), token});
+  }
+  bool can_pull =
+      linked_[from] && !request.keys.empty() && operations_.size() < options_.requests_max;
+  uint64_t op_id = next_op_++;
+  Operation& op = add(now, op_id, std::move(request));
+  op.is_client = false;
+  op.link = link;
+  op.link_id = id;
+  op.phase = Phase::kPulling;
+  op.asked_us = now.mono_us;
+  op.pending.push_back(from);
+  if (!can_pull) return answer_hold(op_id, false);
+  send_compare(op_id, op, from);
+}
+
+void Coordinator::answer_hold(uint64_t id, bool held) {
+  auto found = operations_.find(id);
+  Operation& op = found->second;
+  if (op.link_id != 0) {
+    Held body{held};
+    write_message(MessageKind::kHeld, op.link_id, body, &outbox_.to_links[op.link]);
+  }
+  timers_.erase({op.request.deadline_us, id});
+  timers_.erase({op.hedge_us, id});
+  operations_.erase(found);
+}
+
+void Coordinator::handle_held(NodeIndex from, uint64_t id, const Held& held) {
+  auto found = operations_.find(id);
+  if (found == operations_.end() || found->second.phase != Phase::kHolding) return;
+  Operation& op = found->second;
+  if (!held.held) return rack_failed(id, op, from);
+  rack_answered(op, from);
+  go_on(id, op);
+}
+
+void Coordinator::write_ran(uint64_t id, Operation& op) {
+  op.phase = Phase::kAcking;
+  if (op.frames.empty()) return finish(id, Outcome::kDone, std::move(op.reply));
+  wait_for_acks(op);
+  for (const auto& wait : op.waits) waits_[wait] = id;
+  go_on(id, op);
+}
+
+void Coordinator::wait_for_acks(Operation& op) {
+  begin_quorum(op, false);
+  for (RackWait& wait : op.racks) {
+    wait.asked = true;
+    wait.nodes.clear();
+  }
+  for (const SharedFrame& frame : op.frames) {
+    std::vector<std::pair<NodeIndex, uint64_t>> queued;
+    streams_.publish(frame, &queued);
+    for (const auto& [node, number] : queued) {
+      for (RackWait& wait : op.racks) {
+        if (wait.rack != topology_.node(node).rack_number) continue;
+        wait.nodes.push_back(node);
+        op.waits.push_back({node, number});
+      }
+    }
+  }
+}
+
+void Coordinator::drop_waits(Operation& op) {
+  for (const auto& wait : op.waits) waits_.erase(wait);
+  op.waits.clear();
+}
+
+void Coordinator::handle_acknowledged(NodeIndex from, const StreamSender::Acknowledged& acks) {
+  std::vector<std::pair<uint64_t, uint64_t>> due;  // Number of the frame, operation.
+  for (auto at = waits_.lower_bound({from, 0});
+       at != waits_.end() && at->first.first == from && at->first.second <= acks.through; ++at) {
+    due.push_back({at->first.second, at->second});
+  }
+  for (auto [number, id] : due) {
+    // An earlier one may have finished the operation, or stamped its frames anew.
+    if (waits_.erase({from, number}) == 0) continue;
+    Operation& op = operations_.at(id);
+    if (number < acks.first) {
+      rack_failed(id, op, from);
+      continue;
+    }
+    Stamp dominated = 0;
+    for (const DominatedFrame& frame : acks.dominated) {
+      if (frame.number == number) dominated = frame.stamp;
+    }
+    if (dominated != 0 && is_safe(op.request.level)) {
+      met_later_write(id, op, dominated);
+      continue;
+    }
+    rack_answered(op, from);
+    go_on(id, op);
+  }
+}
+
+void Coordinator::met_later_write(uint64_t id, Operation& op, Stamp stamp) {
+  drop_waits(op);
+  std::vector<SharedFrame> later;
+  for (const SharedFrame& frame : op.frames) {
+    std::optional<Frame> anew;
+    if (!op.restamped) anew = store_.restamp(*frame, stamp);
+    if (!anew) break;
+    later.push_back(std::make_shared<const Frame>(std::move(*anew)));
+  }
+  // What was stamped anew is already merged here, so that it goes out whatever becomes of the rest.
+  if (later.size() < op.frames.size()) {
+    for (const SharedFrame& frame : later) streams_.publish(frame, nullptr);
+    return give_up(id, op);
+  }
+  op.restamped = true;
+  op.frames = std::move(later);
+  ++counts_.restamped;
+  write_ran(id, op);
+}
+
+}  // namespace dyno

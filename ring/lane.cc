@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ring/lane.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "protocol/check.h"
+#include "ring/steward.h"
+
+namespace dyno {
+namespace {
+
+constexpr uint16_t kLanesMax = 1024;
+
+// Reads the body of an own-link message and hands it on; false when it is not one.
+template <class Body, class Take>
+bool take(const PeerMessage& message, Take hand_on) {
+  Body body;
+  if (!read_body(message.body, &body)) return false;
+  hand_on(body);
+  return true;
+}
+
+}  // namespace
+
+std::optional<uint16_t> hello_lane(std::string_view bytes) {
+  PeerDecoder decoder;
+  PeerMessage message;
+  PeerDecoder::Result result = decoder.next(&bytes, &message);
+  if (result == PeerDecoder::Result::kNeedMore) return std::nullopt;
+  Hello hello;
+  bool good = result == PeerDecoder::Result::kMessage && message.kind == MessageKind::kHello &&
+              read_body(message.body, &hello);
+  return good ? hello.lane : uint16_t{0};
+}
+
+Lane::Lane(const Topology& topology, const Identity& identity, uint16_t number,
+           const LaneOptions& options, Store& store, Steward* steward)
+    : topology_(topology),
+      identity_(identity),
+      number_(number),
+      options_(options),
+      store_(store),
+      steward_(steward),
+      streams_(topology, identity.self, options.stream),
+      coordinator_(topology, identity.self, options.coordinator, store, streams_, outbox_) {
+  DYNO_CHECK((steward != nullptr) == (number == 0) && identity.incarnation > 0);
+  for (NodeIndex node = 0; node < topology.nodes().size(); ++node) {
+    if (node != identity.self) own_links_[node].pause_us = options.dial_again_first_us;
+  }
+  auto view = std::make_shared<View>();
+  view->nodes.resize(topology.nodes().size());
+  view_ = std::move(view);
+}
+
+Lane::~Lane() = default;
+
+Hello Lane::own_hello(uint16_t lane, uint64_t next) const {
+  const Topology::Node& own = topology_.node(identity_.self);
+  Hello hello;
+  hello.cluster = identity_.cluster;
+  hello.hash_seed = identity_.hash_seed;
+  hello.dc = own.dc;
+  hello.rack = own.rack;
+  hello.tokens = own.tokens;
+  hello.incarnation = identity_.incarnation;
+  hello.lane = lane;
+  hello.lanes = identity_.lanes;
+  hello.topology = topology_.fingerprint();
+  hello.next = next;
+  return hello;
+}
+
+// Why not to talk to whoever says this; empty, and which node it is, when there is no reason.
+std::string Lane::check_hello(const Hello& hello, NodeIndex* node) const {
+  if (hello.magic != kPeerMagic) return "not a Dyno node";
+  if (hello.version + 1 < kPeerVersion || hello.version > kPeerVersion + 1) {
+    return "protocol version " + std::to_string(hello.version) + ": expected one next to " +
+           std::to_string(kPeerVersion);
+  }
+  if (hello.cluster != identity_.cluster) {
+    return "cluster '" + std::string(hello.cluster) + "': expected '" + identity_.cluster + "'";
+  }
+  if (hello.hash_kind != 0 || hello.hash_seed != identity_.hash_seed) {
+    return "another hash or hash_seed";
+  }
+  if (hello.topology != topology_.fingerprint()) {
+    return "another topology: the list of nodes must be the same everywhere";
+  }
+  *node = topology_.find(hello.dc, hello.rack, hello.tokens);
+  if (*node == kNoNode) return "a node that is not in the topology";
+  if (*node == identity_.self) return "a node that says to be this one";
+  if (hello.lanes == 0 || hello.lanes > kLanesMax) return "a number of lanes that cannot be";
+  if (hello.incarnation == 0 || hello.incarnation < view_->nodes[*node].incarnation) {
+    return "an incarnation of the node that has a successor";
+  }
+  return "";
+}
+
+void Lane::dialed(Now now, NodeIndex node) {
+  OwnLink& link = own_links_.at(node);
+  link.state = LinkState::kGreeting;
+  link.again_us = now.mono_us + options_.handshake_us;
+  link.decoder = std::make_unique<PeerDecoder>();
+  Hello hello = own_hello(number_, 0);
+  outbox_.to_nodes[node].clear();
+  write_message(MessageKind::kHello, 0, hello, &outbox_.to_nodes[node]);
+}
+
+void Lane::dial_failed(Now now, NodeIndex node) {
+  if (steward_ != nullptr) steward_->dial_failed(node);
+  link_closed(now, node);
+}
+
+void Lane::link_closed(Now now, NodeIndex node) {
+  OwnLink& link = own_links_.at(node);
+  bool was_up = link.state == LinkState::kUp;
+  link.state = LinkState::kIdle;
+  link.again_us = now.mono_us + link.pause_us;
+  link.pause_us = std::min(link.pause_us * 2, options_.dial_again_last_us);
+  if (!was_up) return;
+  if (StreamSender* sender = streams_.to(node)) sender->link_down();
+  if (steward_ != nullptr) steward_->link_down(now, node);
+  coordinator_.link_down(now, node);
+}
+
+void Lane::hang_up(Now now, NodeIndex node, std::string reason) {
+  outbox_.hangups.push_back({node, std::move(reason)});
+  link_closed(now, node);
+}
+
+size_t Lane::received(Now now, NodeIndex node, std::string_view bytes) {
+  OwnLink& link = own_links_.at(node);
+  std::string_view rest = bytes;
+  PeerMessage message;
+  while (link.state == LinkState::kGreeting || link.state == LinkState::kUp) {
+    PeerDecoder::Result result = link.decoder->next(&rest, &message);
+    if (result == PeerDecoder::Result::kNeedMore) return bytes.size() - rest.size();
+    if (result == PeerDecoder::Result::kBroken) {
+      hang_up(now, node, link.decoder->error());
+    } else if (!handle_own(now, node, link, message) && link.state != LinkState::kIdle) {
+      hang_up(now, node, "an unexpected " + std::string(kind_name(message.kind)));
+    }
+  }
+  return bytes.size();
+}
+
+bool Lane::handle_own(Now now, NodeIndex node, OwnLink& link, const PeerMessage& message) {
+  if (link.state == LinkState::kGreeting) return handle_welcome(now, node, link, message);
+  if (steward_ != nullptr && Steward::is_answer(message.kind)) {
+    return steward_->handle_answer(now, node, message);
+  }
+  switch (message.kind) {
+    case MessageKind::kAck: {
+      Ack ack;
+      StreamSender* sender = streams_.to(node);
+      if (sender == nullptr || !read_body(message.body, &ack)) return false;
+      StreamSender::Acknowledged acks = sender->acknowledge(ack);
+      if (acks.valid) coordinator_.handle_acknowledged(node, acks);
+      return acks.valid;
+    }
+    case MessageKind::kClean:
+      return streams_.to(node) != nullptr && take<Clean>(message, [&](const Clean& clean) {
+               streams_.to(node)->clean(clean.epoch);
+             });
+    case MessageKind::kReply: {
+      Reply reply;
+      if (!read_body(message.body, &reply) || reply.outcome > 2) return false;
+      coordinator_.handle_reply(now, node, message.id, reply);
+      return true;
+    }
+    case MessageKind::kCompareAnswer:
+      return take<CompareAnswer>(message, [&](const CompareAnswer& answer) {
+        coordinator_.handle_compare_answer(now, node, message.id, answer);
+      });
+    case MessageKind::kHeld:
+      return take<Held>(
+          message, [&](const Held& held) { coordinator_.handle_held(node, message.id, held); });
+    default:
+      return (message.flags & kSkip) != 0;
+  }
+}
+
+bool Lane::handle_welcome(Now now, NodeIndex node, OwnLink& link, const PeerMessage& message) {
+  if (message.kind == MessageKind::kRefusal) {
+    Refusal refusal;
+    bool good = read_body(message.body, &refusal);
+    hang_up(now, node, good ? "refused: " + std::string(refusal.reason) : "refused");
+    return true;
+  }
+  Hello hello;
+  if (message.kind != MessageKind::kWelcome || !read_body(message.body, &hello)) return false;
+  NodeIndex who = kNoNode;
+  std::string why = check_hello(hello, &who);
+  if (why.empty() && who != node) why = "another node than the one dialed";
+  StreamSender* sender = streams_.to(node);
+  if (why.empty() && sender != nullptr && !sender->link_up(hello.next)) {
+    why = "a stream position that was never reached";
+  }
+  if (!why.empty()) {
+    hang_up(now, node, std::move(why));
+    return true;
+  }
+  link.state = LinkState::kUp;
+  link.pause_us = options_.dial_again_first_us;
+  link.incarnation = hello.incarnation;
+  outbox_.notes.push_back(PeerSeen{node, hello.incarnation, hello.lanes});
+  coordinator_.link_up(node);
+  if (steward_ != nullptr) steward_->link_up(now, node);
+  return true;
+}
+
+size_t Lane::accepted(Now now, LinkId id, std::string_view bytes) {
+  AcceptedLink& link = accepted_[id];
+  if (!link.decoder) link.decoder = std::make_unique<PeerDecoder>();
+  std::string_view rest = bytes;
+  PeerMessage message;
+  while (true) {
+    PeerDecoder::Result result = link.decoder->next(&rest, &message);
+    if (result == PeerDecoder::Result::kNeedMore) return bytes.size() - rest.size();
+    std::string why = result == PeerDecoder::Result::kBroken
+                          ? link.decoder->error()
+                          : handle_accepted(now, id, link, message);
+    if (why.empty()) continue;
+    close(id, std::move(why));
+    return bytes.size();
+  }
+}
+
+void Lane::accepted_closed(LinkId id) {
+  auto found = accepted_.find(id);
+  if (found == accepted_.end()) return;
+  Inbound* inbound = inbound_of(found->second);
+  if (inbound != nullptr && inbound->link == id) inbound->link = 0;
+  accepted_.erase(found);
+}
+
+void Lane::close(LinkId id, std::string reason) {
+  accepted_closed(id);
+  ++closed_links_;
+  outbox_.closes.push_back({id, std::move(reason)});
+}
+
+Lane::Inbound* Lane::inbound_of(const AcceptedLink& link) {
+  auto found = inbound_.find({link.node, link.lane});
+  return found == inbound_.end() ? nullptr : &found->second;
+}
+
+// Why the link is to be closed, empty when it is not.
+std::string Lane::handle_accepted(Now now, LinkId id, AcceptedLink& link,
+                                  const PeerMessage& message) {
+  if (link.node == kNoNode) return handle_hello(id, link, message);
+  std::string bad = "a broken " + std::string(kind_name(message.kind));
+  if (steward_ != nullptr && Steward::is_question(message.kind)) {
+    return steward_->handle_question(now, id, message) ? "" : bad;
+  }
+  bool good = false;
+  switch (message.kind) {
+    case MessageKind::kBatch:
+      return handle_batch(link, message.body);
+    case MessageKind::kReset:
+      return handle_reset(link, message.body);
+    case MessageKind::kForward: {
+      Forward forward;
+      good = read_body(message.body, &forward) &&
+             forward.level <= static_cast<uint8_t>(Level::kDcEachSafeQuorum);
+      if (good) coordinator_.handle_forward(now, id, message.id, forward);
+      return good ? "" : bad;
+    }
+    case MessageKind::kCompare:
+      good = take<Compare>(message, [&](const Compare& compare) {
+        coordinator_.handle_compare(id, message.id, compare);
+      });
+      return good ? "" : bad;
+    case MessageKind::kHold:
+      good = take<Hold>(message, [&](const Hold& hold) {
+        coordinator_.handle_hold(now, id, link.node, message.id, hold);
+      });
+      return good ? "" : bad;
+    default:
+      if ((message.flags & kSkip) != 0) return "";
+      return "an unexpected " + std::string(kind_name(message.kind));
+  }
+}
+
+std::string Lane::handle_hello(LinkId id, AcceptedLink& link, const PeerMessage& message) {
+  Hello hello;
+  if (message.kind != MessageKind::kHello || !read_body(message.body, &hello)) return "no hello";
+  NodeIndex node = kNoNode;
+  std::string why = check_hello(hello, &node);
+  if (why.empty() && hello.lane >= hello.lanes) why = "a lane that it does not have";
+  if (why.empty()) {
+    auto known = inbound_.find({node, hello.lane});
+    if (known != inbound_.end() && hello.incarnation < known->second.incarnation) {
+      why = "an incarnation of the node that has a successor";
+    }
+  }
+  if (!why.empty()) {
+    Refusal refusal{why};
+    write_message(MessageKind::kRefusal, message.id, refusal, &outbox_.to_links[id]);
+    return "refused: " + why;
+  }
+  Inbound& inbound = inbound_[{node, hello.lane}];
+  if (inbound.link != 0) close(inbound.link, "replaced by a newer link");
+  if (inbound.incarnation != hello.incarnation) inbound = {hello.incarnation, {}, 0};
+  inbound.link = id;
+  link.node = node;
+  link.incarnation = hello.incarnation;
+  link.lane = hello.lane;
+  Hello welcome = own_hello(hello.lane, inbound.stream.next());
+  write_message(MessageKind::kWelcome, message.id, welcome, &outbox_.to_links[id]);
+  outbox_.notes.push_back(PeerSeen{node, hello.incarnation, hello.lanes});
+  return "";
+}
+
+std::string Lane::handle_batch(AcceptedLink& link, std::string_view body) {
+  Batch batch;
+  if (!read_body(body, &batch)) return "a broken batch";
+  StreamReceiver& stream = inbound_of(link)->stream;
+  for (const auto& [number, frame] : stream.receive(batch)) {
+    Store::Applied applied = store_.apply(frame.bytes);
+    if (applied.refusal == Store::Refusal::kTooEarly) return "a stamp of the far future";
+    if (applied.refusal != Store::Refusal::kNone) return "a frame that nobody may have written";
+    stream.applied(number);
+    if (applied.dominated != 0) stream.note_dominated(number, applied.dominated);
+  }
+  if (auto mark = stream.take_mark()) {
+    outbox_.notes.push_back(
+        MarkSeen{link.node, link.incarnation, link.lane, mark->watermark, mark->published});
+  }
+  return "";
+}
+
+std::string Lane::handle_reset(AcceptedLink& link, std::string_view body) {
+  Reset reset;
+  StreamReceiver& stream = inbound_of(link)->stream;
+  if (!read_body(body, &reset) || !stream.reset(reset)) return "a reset that makes no sense";
+  outbox_.notes.push_back(
+      SlotsDirty{link.node, link.incarnation, link.lane, stream.epoch(), stream.dirty()});
+  return "";
+}
+
+void Lane::ran(Now now, uint64_t run, std::string reply, std::vector<Frame> frames) {
+  coordinator_.ran(now, run, std::move(reply), std::move(frames));
+}
+
+void Lane::publish(std::vector<Frame> frames) {
+  for (Frame& frame : frames) {
+    streams_.publish(std::make_shared<const Frame>(std::move(frame)), nullptr);
+  }
+}
+
+void Lane::handle_note(Now now, const Note& note) {
+  if (const auto* changed = std::get_if<ViewChanged>(&note)) {
+    view_ = changed->view;
+    coordinator_.set_view(view_);
+    // What an incarnation with a successor still has to say is not listened to.
+    std::vector<LinkId> outdated;
+    for (const auto& [id, link] : accepted_) {
+      if (link.node != kNoNode && link.incarnation < view_->nodes[link.node].incarnation) {
+        outdated.push_back(id);
+      }
+    }
+    for (LinkId id : outdated) close(id, "an incarnation of the node that has a successor");
+    for (auto& [node, link] : own_links_) {
+      if (link.state == LinkState::kUp && link.incarnation < view_->nodes[node].incarnation) {
+        hang_up(now, node, "an incarnation of the node that has a successor");
+      }
+    }
+  } else if (const auto* clean = std::get_if<SlotsClean>(&note)) {
+    auto found = inbound_.find({clean->node, clean->lane});
+    if (found == inbound_.end() || found->second.incarnation != clean->incarnation ||
+        !found->second.stream.cleaned(clean->epoch) || found->second.link == 0) {
+      return;
+    }
+    Clean body{clean->epoch};
+    write_message(MessageKind::kClean, 0, body, &outbox_.to_links[found->second.link]);
+  }
+}
+
+void Lane::handle_timeout(Now now) {
+  for (auto& [node, link] : own_links_) {
+    if (link.state == LinkState::kIdle && now.mono_us >= link.again_us) {
+      link.state = LinkState::kDialing;
+      outbox_.dials.push_back(node);
+    } else if (link.state == LinkState::kGreeting && now.mono_us >= link.again_us) {
+      hang_up(now, node, "no welcome in time");
+    }
+  }
+  if (now.mono_us >= next_mark_us_) {
+    next_mark_us_ = now.mono_us + options_.mark_us;
+    Stamp watermark = store_.watermark();
+    for (auto& [node, sender] : streams_.all()) sender.set_mark(watermark, view_->published);
+  }
+  coordinator_.handle_timeout(now);
+  if (steward_ != nullptr) steward_->handle_timeout(now);
+}
+
+int64_t Lane::next_timeout() const {
+  int64_t next = std::min(coordinator_.next_timeout(), next_mark_us_);
+  for (const auto& [node, link] : own_links_) {
+    if (link.state == LinkState::kIdle || link.state == LinkState::kGreeting) {
+      next = std::min(next, link.again_us);
+    }
+  }
+  return steward_ != nullptr ? std::min(next, steward_->next_timeout()) : next;
+}
+
+Outbox& Lane::drain() {
+  for (auto& [node, sender] : streams_.all()) {
+    if (own_links_.at(node).state != LinkState::kUp) continue;
+    std::string& out = outbox_.to_nodes[node];
+    if (!sender.fill(&out) && out.empty()) outbox_.to_nodes.erase(node);
+  }
+  for (auto& [key, inbound] : inbound_) {
+    if (inbound.link == 0) continue;
+    if (auto ack = inbound.stream.take_ack()) {
+      write_message(MessageKind::kAck, 0, *ack, &outbox_.to_links[inbound.link]);
+    }
+  }
+  if (steward_ != nullptr) take_from(steward_->outbox());
+  std::erase_if(outbox_.to_nodes, [this](const auto& entry) {
+    LinkState state = own_links_.at(entry.first).state;
+    return entry.second.empty() || state == LinkState::kIdle || state == LinkState::kDialing;
+  });
+  std::erase_if(outbox_.to_links, [this](const auto& entry) {
+    bool closing =
+        std::any_of(outbox_.closes.begin(), outbox_.closes.end(),
+                    [&](const Outbox::Close& close) { return close.link == entry.first; });
+    return entry.second.empty() || (!closing && !accepted_.contains(entry.first));
+  });
+  return outbox_;
+}
+
+void Lane::take_from(Outbox& other) {
+  for (auto& [node, bytes] : other.to_nodes) outbox_.to_nodes[node] += bytes;
+  for (auto& [link, bytes] : other.to_links) outbox_.to_links[link] += bytes;
+  std::move(other.notes.begin(), other.notes.end(), std::back_inserter(outbox_.notes));
+  other.clear();
+}
+
+size_t Lane::hint_bytes() {
+  size_t bytes = 0;
+  for (auto& [node, sender] : streams_.all()) bytes += sender.log_bytes();
+  return bytes;
+}
+
+std::string Lane::describe() {
+  std::string text;
+  for (auto& [node, sender] : streams_.all()) {
+    text += "to " + std::to_string(node) + " " + sender.describe() + "\n";
+  }
+  for (const auto& [key, inbound] : inbound_) {
+    text += "from " + std::to_string(key.first) + " lane " + std::to_string(key.second) + " " +
+            inbound.stream.describe() + "\n";
+  }
+  return text + coordinator_.describe();
+}
+
+}  // namespace dyno

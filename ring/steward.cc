@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ring/steward.h"
+
+#include <algorithm>
+#include <variant>
+
+namespace dyno {
+
+Steward::Steward(const Topology& topology, NodeIndex self, uint32_t incarnation,
+                 const StewardOptions& options, Store& store)
+    : topology_(topology),
+      self_(self),
+      store_(store),
+      detector_(topology, self),
+      frontier_(topology, self),
+      anti_entropy_(topology, self, options.anti_entropy, store, outbox_),
+      bootstrap_(topology, self),
+      incarnations_(topology.nodes().size()) {
+  incarnations_[self] = incarnation;
+  make_view();
+}
+
+void Steward::link_up(Now now, NodeIndex node) {
+  detector_.link_up(now, node);
+  anti_entropy_.link_up(now, node);
+}
+
+void Steward::link_down(Now now, NodeIndex node) {
+  detector_.link_down(now, node);
+  anti_entropy_.link_down(node);
+}
+
+void Steward::dial_failed(NodeIndex node) {
+  bootstrap_.unreachable(node);
+}
+
+bool Steward::is_answer(MessageKind kind) {
+  return kind == MessageKind::kHeartbeatAnswer || kind == MessageKind::kDigestsAnswer ||
+         kind == MessageKind::kListAnswer || kind == MessageKind::kPullAnswer;
+}
+
+bool Steward::handle_answer(Now now, NodeIndex from, const PeerMessage& message) {
+  detector_.heard(now, from);
+  switch (message.kind) {
+    case MessageKind::kHeartbeatAnswer: {
+      Heartbeat answer;
+      if (!read_body(message.body, &answer)) return false;
+      detector_.handle_answer(now, from, answer);
+      bootstrap_.heard(from, detector_.state_of(from));
+      // A clock too far ahead is not followed; the detector sees how far.
+      return store_.observe(answer.stamp) || true;
+    }
+    case MessageKind::kDigestsAnswer: {
+      DigestsAnswer answer;
+      if (!read_body(message.body, &answer)) return false;
+      anti_entropy_.handle_digests(now, from, message.id, answer);
+      return true;
+    }
+    case MessageKind::kListAnswer: {
+      ListAnswer answer;
+      if (!read_body(message.body, &answer)) return false;
+      anti_entropy_.handle_list(now, from, message.id, answer);
+      return true;
+    }
+    case MessageKind::kPullAnswer: {
+      PullAnswer answer;
+      if (!read_body(message.body, &answer)) return false;
+      anti_entropy_.handle_pull(now, from, message.id, answer);
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+bool Steward::is_question(MessageKind kind) {
+  return kind == MessageKind::kHeartbeat || kind == MessageKind::kDigests ||
+         kind == MessageKind::kList || kind == MessageKind::kPull;
+}
+
+bool Steward::handle_question(Now now, LinkId link, const PeerMessage& message) {
+  constexpr size_t kDigestsSlotsMax = 1024;
+  std::string* out = &outbox_.to_links[link];
+  switch (message.kind) {
+    case MessageKind::kHeartbeat: {
+      Heartbeat heartbeat;
+      if (!read_body(message.body, &heartbeat)) return false;
+      (void)store_.observe(heartbeat.stamp);
+      heartbeat.unix_ms = now.unix_ms;
+      heartbeat.stamp = store_.clock();
+      heartbeat.state = static_cast<uint8_t>(own_state());
+      write_message(MessageKind::kHeartbeatAnswer, message.id, heartbeat, out);
+      return true;
+    }
+    case MessageKind::kDigests: {
+      Digests digests;
+      if (!read_body(message.body, &digests) || digests.slots.size() > kDigestsSlotsMax) {
+        return false;
+      }
+      for (const SlotSums& sums : digests.slots) {
+        if (sums.slot >= kSlotCount) return false;
+      }
+      DigestsAnswer answer = AntiEntropy::answer(store_, digests, known());
+      write_message(MessageKind::kDigestsAnswer, message.id, answer, out);
+      return true;
+    }
+    case MessageKind::kList: {
+      List list;
+      if (!read_body(message.body, &list) || list.slot >= kSlotCount) return false;
+      ListAnswer answer = AntiEntropy::answer(store_, list);
+      write_message(MessageKind::kListAnswer, message.id, answer, out);
+      return true;
+    }
+    case MessageKind::kPull: {
+      Pull pull;
+      if (!read_body(message.body, &pull) || pull.slot >= kSlotCount) return false;
+      std::string states;
+      PullAnswer answer = AntiEntropy::answer(store_, pull, &states);
+      write_message(MessageKind::kPullAnswer, message.id, answer, out);
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+void Steward::handle_note(const Note& note) {
+  if (const auto* seen = std::get_if<PeerSeen>(&note)) {
+    if (seen->incarnation <= incarnations_[seen->node]) return;
+    incarnations_[seen->node] = seen->incarnation;
+    frontier_.peer_seen(seen->node, seen->incarnation, seen->lanes, store_.clock());
+    anti_entropy_.peer_seen(seen->node, seen->incarnation);
+    make_view();
+  } else if (const auto* mark = std::get_if<MarkSeen>(&note)) {
+    frontier_.mark(mark->node, mark->incarnation, mark->lane, mark->watermark, mark->published);
+  } else if (const auto* dirty = std::get_if<SlotsDirty>(&note)) {
+    anti_entropy_.demand_dirty(*dirty);
+  }
+}
+
+void Steward::handle_timeout(Now now) {
+  if (now.mono_us >= detector_.next_timeout()) {
+    detector_.handle_timeout(now);
+    look_at_peers(now);
+    bootstrap_.handle_timeout(now);
+    frontier_.handle_timeout(now, store_.clock());
+    demand_pulls(now);
+    make_view();
+  }
+  anti_entropy_.handle_timeout(now);
+}
+
+void Steward::look_at_peers(Now now) {
+  for (NodeIndex node = 0; node < topology_.nodes().size(); ++node) {
+    if (node == self_) continue;
+    bootstrap_.heard(node, detector_.state_of(node));
+    if (!detector_.is_due(now, node)) continue;
+    Heartbeat heartbeat = detector_.heartbeat(now, node);
+    heartbeat.stamp = store_.clock();
+    heartbeat.state = static_cast<uint8_t>(own_state());
+    write_message(MessageKind::kHeartbeat, 0, heartbeat, &outbox_.to_nodes[node]);
+  }
+}
+
+void Steward::demand_pulls(Now) {
+  for (const AntiEntropy::Pulled& pulled : anti_entropy_.take_pulled()) {
+    frontier_.pulled(pulled.node, pulled.watermark, pulled.known);
+    bootstrap_.pulled(pulled.node);
+  }
+  anti_entropy_.set_watermark(frontier_.watermark(store_.clock()));
+  for (NodeIndex node : bootstrap_.wanted()) anti_entropy_.demand(node);
+  for (NodeIndex node : frontier_.wanted(store_.clock())) anti_entropy_.demand(node);
+}
+
+void Steward::repair() {
+  for (NodeIndex node : topology_.node(self_).sharers) anti_entropy_.demand(node);
+}
+
+int64_t Steward::next_timeout() const {
+  return std::min(detector_.next_timeout(), anti_entropy_.next_timeout());
+}
+
+NodeState Steward::own_state() const {
+  if (leaving_) return NodeState::kLeaving;
+  if (!bootstrap_.is_filled()) return NodeState::kLoading;
+  return detector_.is_fenced() ? NodeState::kFenced : NodeState::kNormal;
+}
+
+std::vector<KnownNode> Steward::known() const {
+  std::vector<KnownNode> nodes;
+  for (NodeIndex node = 0; node < incarnations_.size(); ++node) {
+    if (incarnations_[node] != 0) nodes.push_back({node, incarnations_[node]});
+  }
+  return nodes;
+}
+
+void Steward::make_view() {
+  auto view = std::make_shared<View>();
+  for (NodeIndex node = 0; node < incarnations_.size(); ++node) {
+    View::NodeView seen;
+    seen.state = node == self_ ? own_state() : detector_.state_of(node);
+    seen.incarnation = incarnations_[node];
+    if (node != self_) seen.clock_offset_ms = detector_.clock_offset_ms(node);
+    view->nodes.push_back(seen);
+  }
+  if (bootstrap_.is_filled()) view->published = frontier_.published(store_.clock());
+  view->horizon = frontier_.horizon();
+  view_ = std::move(view);
+  outbox_.notes.push_back(ViewChanged{view_});
+}
+
+std::vector<NodeStatus> Steward::statuses() const {
+  std::vector<NodeStatus> statuses;
+  for (const View::NodeView& seen : view_->nodes) {
+    NodeStatus status{node_state_name(seen.state), ""};
+    if (std::abs(seen.clock_offset_ms) > FailureDetector::kOffsetWarnMs) {
+      status.note = "clock off by " + std::to_string(seen.clock_offset_ms) + " ms";
+    }
+    statuses.push_back(std::move(status));
+  }
+  return statuses;
+}
+
+std::string Steward::describe() const {
+  return "state " + std::string(node_state_name(own_state())) + "\n" + detector_.describe() +
+         frontier_.describe() + anti_entropy_.describe() + bootstrap_.describe();
+}
+
+}  // namespace dyno

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a node does for the ring beside requests: one per node, driven with lane 0. It composes the
+// failure detector, the frontier, anti-entropy and the filling of an empty memory, and makes of
+// what they know the view that all lanes go by. Its messages go over the links of lane 0.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ring/anti_entropy.h"
+#include "ring/bootstrap.h"
+#include "ring/failure_detector.h"
+#include "ring/frontier.h"
+#include "ring/machine.h"
+#include "ring/note.h"
+#include "ring/outbox.h"
+#include "ring/store.h"
+#include "ring/topology.h"
+#include "ring/view.h"
+
+namespace dyno {
+
+struct StewardOptions {
+  AntiEntropyOptions anti_entropy;
+};
+
+class Steward {
+ public:
+  Steward(const Topology& topology, NodeIndex self, uint32_t incarnation,
+          const StewardOptions& options, Store& store);
+
+  // By lane 0, of its own links.
+  void link_up(Now now, NodeIndex node);
+  void link_down(Now now, NodeIndex node);
+  void dial_failed(NodeIndex node);
+  // A message of the kinds that are the steward's; false when its body is not one.
+  [[nodiscard]] static bool is_answer(MessageKind kind);
+  [[nodiscard]] bool handle_answer(Now now, NodeIndex from, const PeerMessage& message);
+  [[nodiscard]] static bool is_question(MessageKind kind);
+  [[nodiscard]] bool handle_question(Now now, LinkId link, const PeerMessage& message);
+
+  void handle_note(const Note& note);
+  void handle_timeout(Now now);
+  [[nodiscard]] int64_t next_timeout() const;
+
+  // RING REPAIR: pull from every peer.
+  void repair();
+  [[nodiscard]] bool is_repaired() const { return anti_entropy_.is_quiet(); }
+  // RING FORGET: see Frontier::forget().
+  void forget(NodeIndex node) { frontier_.forget(node); }
+  // Begin nothing any more; this cannot be taken back.
+  void leave() { leaving_ = true; }
+
+  [[nodiscard]] NodeState own_state() const;
+  [[nodiscard]] const SharedView& view() const { return view_; }
+  [[nodiscard]] const FailureDetector& failure_detector() const { return detector_; }
+  [[nodiscard]] const Frontier& frontier() const { return frontier_; }
+  [[nodiscard]] const AntiEntropy& anti_entropy() const { return anti_entropy_; }
+  // For RING STATUS: by node.
+  [[nodiscard]] std::vector<NodeStatus> statuses() const;
+  [[nodiscard]] std::string describe() const;
+
+  // Lane 0 takes what is in it when it is drained.
+  [[nodiscard]] Outbox& outbox() { return outbox_; }
+
+ private:
+  [[nodiscard]] std::vector<KnownNode> known() const;
+  void look_at_peers(Now now);
+  void demand_pulls(Now now);
+  void make_view();
+
+  const Topology& topology_;
+  const NodeIndex self_;
+  Store& store_;
+  Outbox outbox_;
+  FailureDetector detector_;
+  Frontier frontier_;
+  AntiEntropy anti_entropy_;
+  Bootstrap bootstrap_;
+  std::vector<uint32_t> incarnations_;  // By node.
+  SharedView view_;
+  bool leaving_ = false;
+};
+
+}  // namespace dyno

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How the machines of the ring reach the data of their node. The process implements it over the
+// engine, the simulator too; tests have a small one of their own.
+//
+// All calls return at once. They come from every lane's thread at a time: the implementation locks
+// slots as commands do. Commands are not run through this: the coordinator asks for them by an
+// output (outbox.h), since they may block.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/stamp.h"
+#include "ring/request.h"
+#include "ring/stream_sender.h"
+#include "ring/topology.h"
+
+namespace dyno {
+
+// 128 bits that are the same for the same state and, but for chance, differ for different ones.
+struct Version {
+  uint64_t low = 0;
+  uint64_t high = 0;
+
+  friend bool operator==(const Version&, const Version&) = default;
+};
+
+// Sums over the keys of a slot. `live` covers what commands can see, `dead` what is kept of the
+// removed until it may be forgotten.
+struct SlotDigest {
+  Version live;
+  Version dead;
+
+  friend bool operator==(const SlotDigest&, const SlotDigest&) = default;
+};
+
+struct KeyDigest {
+  uint64_t hash = 0;  // Of database and name: the same on all nodes, unlike for different keys.
+  Version version;
+};
+
+class Store {
+ public:
+  enum class Refusal : uint8_t {
+    kNone = 0,
+    kBroken,    // Not a frame, or one that no writer may have written.
+    kTooEarly,  // A stamp lies too far in the future: the sender's link is to be fenced.
+  };
+  struct Applied {
+    Refusal refusal = Refusal::kNone;
+    // The latest stamp of a write to one of its keys that overrode something of the frame; 0: none.
+    Stamp dominated = 0;
+  };
+
+  virtual ~Store() = default;
+
+  // Merges frames, one after the other: all of each or nothing. Keys that this node does not own
+  // are passed over. `applied.dominated` is meant for one frame.
+  virtual Applied apply(std::string_view frames) = 0;
+
+  // Of a key that is not there and never was: zero. What is kept of the removed counts.
+  virtual Version version(const Key& key) = 0;
+  // Appends the key's whole state as frames, what is kept of the removed included.
+  virtual void export_key(const Key& key, std::string* frames) = 0;
+
+  virtual SlotDigest digest(SlotIndex slot, TokenRange range) = 0;
+  // Every key with any state, also one of which only removed things are kept.
+  virtual void list(SlotIndex slot, TokenRange range, std::vector<KeyDigest>* keys) = 0;
+  // Appends the states of the keys with these hashes, until there are `bytes_max`, and at least of
+  // one. Returns how many of the hashes were answered.
+  virtual size_t export_hashes(SlotIndex slot, TokenRange range, std::span<const uint64_t> hashes,
+                               size_t bytes_max, std::string* frames) = 0;
+
+  // The facts of a frame under a new stamp of this node that is above `stamp`, merged here already;
+  // none when that would say something else (a counter's totals keep their own stamps).
+  virtual std::optional<Frame> restamp(const Frame& frame, Stamp stamp) = 0;
+
+  // A stamp at or above that of every write of this lane's thread that was handed to the ring, and
+  // below that of every other write that the thread ran, runs or will run.
+  virtual Stamp watermark() = 0;
+  // A peer's clock was heard of; false when it is too far ahead.
+  virtual bool observe(Stamp stamp) = 0;
+  // Largest stamp drawn or seen.
+  virtual Stamp clock() = 0;
+};
+
+}  // namespace dyno
