@@ -94,7 +94,6 @@ class EffectLog : public EffectRecorder {
 
   // What an effect says of the moment before it must be true of the copy, too.
   static void apply_to(Key& key, const Effect& effect) {
-    auto at = static_cast<size_t>(effect.position);
     switch (effect.kind) {
       case EffectKind::kErase:
         if (key.exists()) key.erase();
@@ -116,16 +115,14 @@ class EffectLog : public EffectRecorder {
         String(key).assign(effect.element, {DeadlineChange::Kind::kKeep});
         break;
       case EffectKind::kPatch:
-        String(key).patch(at, effect.element);
+        String(key).patch(static_cast<size_t>(effect.position), effect.element);
         break;
       case EffectKind::kRegisters:
         DYNO_CHECK(effect.is_new == !key.exists());
         raise_registers(key, effect.element);
         break;
       case EffectKind::kDeadline:
-        if (key.exists() && (effect.position >= 0 || key.deadline() >= 0)) {
-          key.set_deadline(effect.position);
-        }
+        if (effect.position >= 0 || key.deadline() >= 0) key.set_deadline(effect.position);
         break;
       case EffectKind::kField:
         DYNO_CHECK(effect.is_new == Hash(key).set(effect.element, effect.value));
@@ -151,22 +148,13 @@ class EffectLog : public EffectRecorder {
       case EffectKind::kScoreIncrement:
         put_score(key, effect);
         break;
-      case EffectKind::kScoreErase: {
-        ZSet set(key);
-        auto place = set.find(effect.element);
-        DYNO_CHECK(place.found);
-        set.erase(place, effect.element);
+      case EffectKind::kScoreErase:
+        erase_score(key, effect.element);
         break;
-      }
       case EffectKind::kListInsert:
-        key.exists() ? List(key).insert(at, effect.element)
-                     : List(key).push(ListEnd::kTail, effect.element);
-        break;
       case EffectKind::kListSet:
-        List(key).set(at, effect.element);
-        break;
       case EffectKind::kListErase:
-        List(key).erase(at, static_cast<size_t>(effect.count));
+        apply_to_list(key, effect);
         break;
       case EffectKind::kFlush:
         break;
@@ -182,6 +170,21 @@ class EffectLog : public EffectRecorder {
     return !before || !after || *before + effect.amount.whole == *after;
   }
 
+  static void apply_to_list(Key& key, const Effect& effect) {
+    List list(key);
+    auto at = static_cast<size_t>(effect.position);
+    if (effect.kind == EffectKind::kListErase) {
+      list.erase(at, static_cast<size_t>(effect.count));
+    } else if (effect.kind == EffectKind::kListSet) {
+      list.set(at, effect.element);
+    } else if (key.exists()) {
+      list.insert(at, effect.element);
+    } else {
+      DYNO_CHECK(at == 0);
+      list.push(ListEnd::kTail, effect.element);
+    }
+  }
+
   static void put_score(Key& key, const Effect& effect) {
     ZSet set(key);
     set.expect(1, effect.element.size());
@@ -192,6 +195,13 @@ class EffectLog : public EffectRecorder {
       DYNO_CHECK(std::abs(sum - effect.score) <= 1e-6 * std::abs(sum));
     }
     set.put(place, effect.element, effect.score);
+  }
+
+  static void erase_score(Key& key, std::string_view member) {
+    ZSet set(key);
+    auto place = set.find(member);
+    DYNO_CHECK(place.found);
+    set.erase(place, member);
   }
 
   static void raise_registers(Key& key, std::string_view registers) {
