@@ -16,7 +16,7 @@ Entry* Entry::make(Type type, Encoding encoding, int db, std::string_view key, b
                    size_t value_bytes) {
   size_t bytes =
       sizeof(meta_) + varint_bytes(key.size()) + key.size() + (has_deadline ? 8 : 0) + value_bytes;
-  Entry* entry = new (memory::allocate(bytes)) Entry;
+  Entry* entry = new (memory::allocate_tight(bytes)) Entry;
   entry->meta_ = static_cast<uint32_t>(type) | (static_cast<uint32_t>(encoding) << 3) |
                  (static_cast<uint32_t>(has_deadline) << 6) | (static_cast<uint32_t>(db) << 8);
   uint8_t* at = write_varint(entry->bytes(), key.size());
@@ -36,8 +36,8 @@ Entry* Entry::resize_value(Entry* entry, size_t value_bytes, size_t kept_bytes) 
   size_t head = entry->head_bytes();
   size_t wanted = head + value_bytes;
   size_t usable = memory::usable_bytes(entry);
-  if (wanted <= usable && memory::rounded_bytes(wanted) * 2 > usable) return entry;
-  void* moved = memory::allocate(wanted);
+  if (wanted <= usable && memory::rounded_tight_bytes(wanted) * 2 > usable) return entry;
+  void* moved = memory::allocate_tight(wanted);
   std::memcpy(moved, entry, head + kept_bytes);
   memory::release(entry);
   return static_cast<Entry*>(moved);

@@ -27,7 +27,7 @@ size_t FieldNode::bytes(size_t field_size, size_t value_size, bool is_timed) {
 FieldNode* FieldNode::make(std::string_view field, std::string_view value, int64_t deadline_ms) {
   bool is_timed = deadline_ms != kNoDeadline;
   auto* node =
-      static_cast<FieldNode*>(memory::allocate(bytes(field.size(), value.size(), is_timed)));
+      static_cast<FieldNode*>(memory::allocate_tight(bytes(field.size(), value.size(), is_timed)));
   uint8_t* at = reinterpret_cast<uint8_t*>(node);
   at = write_varint(at, field.size() * 2 + (is_timed ? 1 : 0));
   std::memcpy(at, field.data(), field.size());
@@ -249,7 +249,7 @@ void HashFields::replace(uint64_t* word, std::string_view value, int64_t deadlin
   bool is_timed = deadline_ms != kNoDeadline;
   if (was_timed == is_timed) {
     size_t wanted = FieldNode::bytes(node->field().size(), value.size(), is_timed);
-    if (memory::rounded_bytes(wanted) == memory::usable_bytes(node)) {
+    if (memory::rounded_tight_bytes(wanted) == memory::usable_bytes(node)) {
       node->set_value(value);
       return;
     }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/memory.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -11,6 +9,7 @@
 #include <mutex>
 #include <vector>
 
+#include "engine/span.h"
 #include "protocol/check.h"
 
 // Sanitizers follow objects of the process allocator only. Compilers tell of them in two ways.
@@ -50,134 +49,57 @@ Caches& caches() {
 
 // --- Size classes -------------------------------------------------------------------------------
 
-constexpr size_t kSpanBytes = 64 * 1024;
-constexpr size_t kSpanHeaderBytes = 64;
-
-// Steps of 8 up to 128, of 16 up to 512, of 64 beyond: never more than an eighth is wasted.
+// Steps of 4 up to 64, of 8 up to 512, of 64 up to 2048, then eight steps to a doubling: beyond the
+// smallest never more than an eighth is wasted.
 constexpr size_t class_index(size_t size) {
-  if (size <= 128) return (size + 7) / 8;
-  if (size <= 512) return 16 + (size - 128 + 15) / 16;
-  return 40 + (size - 512 + 63) / 64;
+  if (size <= 64) return (size + 3) / 4;
+  if (size <= 512) return 16 + (size - 64 + 7) / 8;
+  if (size <= 2048) return 72 + (size - 512 + 63) / 64;
+  if (size <= 4096) return 96 + (size - 2048 + 255) / 256;
+  return 104 + (size - 4096 + 511) / 512;
 }
-constexpr size_t class_bytes(size_t index) {
-  if (index <= 16) return index * 8;
-  if (index <= 40) return 128 + (index - 16) * 16;
-  return 512 + (index - 40) * 64;
+constexpr size_t class_bytes_of(size_t index) {
+  if (index <= 16) return index * 4;
+  if (index <= 72) return 64 + (index - 16) * 8;
+  if (index <= 96) return 512 + (index - 72) * 64;
+  if (index <= 104) return 2048 + (index - 96) * 256;
+  return 4096 + (index - 104) * 512;
 }
 constexpr size_t kClassCount = class_index(kSmallBytesMax) + 1;
-static_assert(class_bytes(kClassCount - 1) == kSmallBytesMax);
-static_assert(class_bytes(class_index(129)) == 144 && class_bytes(class_index(513)) == 576);
-
-struct FreeObject {
-  FreeObject* next;
-};
-
-// Sits at the start of its 64 KiB. Guarded by its class' lock.
-struct Span {
-  Span* next;
-  Span* previous;
-  FreeObject* free;
-  uint32_t free_count;
-  uint32_t object_count;
-  uint32_t carved_bytes;  // Objects beyond this offset have never been handed out.
-};
-static_assert(sizeof(Span) <= kSpanHeaderBytes);
-
-// --- The range of addresses ---------------------------------------------------------------------
-
-struct Range {
-  char* begin = nullptr;
-  size_t span_count = 0;
-  uint8_t* class_of_span = nullptr;
-  std::mutex mutex;
-  size_t spans_taken = 0;             // Spans from the front of the range that were ever used.
-  std::vector<char*> spare;           // Spans without objects, their pages still resident.
-  std::vector<char*> spare_returned;  // The same, pages given back.
-  std::atomic<int64_t> bytes{0};
-};
-
-constexpr size_t kSpareSpansMax = 16;  // 1 MiB stays resident for the next burst.
-
-Range& range() {
-  static Range* instance = [] {
-    Range* made = new Range;
-    // Address space only; the largest that the system grants.
-    for (size_t bytes = size_t{1} << 42; bytes >= size_t{1} << 30; bytes /= 2) {
-      void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-      if (at == MAP_FAILED) continue;
-      uintptr_t aligned =
-          (reinterpret_cast<uintptr_t>(at) + (2u << 20) - 1) & ~uintptr_t{(2u << 20) - 1};
-      made->begin = reinterpret_cast<char*>(aligned);
-      made->span_count = (bytes - (2u << 20)) / kSpanBytes;
-      ::madvise(made->begin, made->span_count * kSpanBytes, MADV_HUGEPAGE);
-      void* classes = ::mmap(nullptr, made->span_count, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-      DYNO_CHECK(classes != MAP_FAILED);
-      made->class_of_span = static_cast<uint8_t*>(classes);
-      return made;
-    }
-    DYNO_CHECK(!"the system grants no address space");
-    return made;
-  }();
-  return *instance;
+static_assert(class_bytes_of(kClassCount - 1) == kSmallBytesMax);
+static_assert(kClassCount <= 256);
+// Most of what is smaller is an entry or an element; most tables are larger.
+constexpr SpanArea area_of(size_t index) {
+  return class_bytes_of(index) < 128 ? SpanArea::kEntries : SpanArea::kTables;
 }
+// A free object holds a pointer.
+constexpr size_t kObjectBytesMin = 8;
 
-// Read on every free: plain copies of what range() holds, set once before the first object exists.
-char* range_begin = nullptr;
-size_t range_bytes = 0;
-uint8_t* span_classes = nullptr;
-
-Span* take_span(size_t index) {
-  Range& r = range();
-  std::lock_guard lock(r.mutex);
-  if (range_bytes == 0) {
-    range_begin = r.begin;
-    span_classes = r.class_of_span;
-    range_bytes = r.span_count * kSpanBytes;
-  }
-  char* at;
-  if (!r.spare.empty()) {
-    at = r.spare.back();
-    r.spare.pop_back();
-  } else if (!r.spare_returned.empty()) {
-    at = r.spare_returned.back();
-    r.spare_returned.pop_back();
-  } else {
-    DYNO_CHECK(r.spans_taken < r.span_count);
-    at = r.begin + r.spans_taken++ * kSpanBytes;
-  }
-  r.bytes.fetch_add(kSpanBytes, std::memory_order_relaxed);
-  r.class_of_span[static_cast<size_t>(at - r.begin) / kSpanBytes] = static_cast<uint8_t>(index);
-  Span* span = reinterpret_cast<Span*>(at);
-  *span = Span{};
-  span->object_count = static_cast<uint32_t>((kSpanBytes - kSpanHeaderBytes) / class_bytes(index));
-  span->carved_bytes = kSpanHeaderBytes;
-  return span;
-}
-
-void give_back_span(Span* span) {
-  Range& r = range();
-  std::lock_guard lock(r.mutex);
-  char* at = reinterpret_cast<char*>(span);
-  r.bytes.fetch_sub(kSpanBytes, std::memory_order_relaxed);
-  if (r.spare.size() < kSpareSpansMax) {
-    r.spare.push_back(at);
-  } else {
-    ::madvise(at, kSpanBytes, MADV_DONTNEED);
-    r.spare_returned.push_back(at);
-  }
+constexpr auto kClassBytes = [] {
+  std::array<uint16_t, kClassCount> bytes{};
+  for (size_t i = 0; i < kClassCount; ++i) bytes[i] = static_cast<uint16_t>(class_bytes_of(i));
+  return bytes;
+}();
+constexpr size_t class_bytes(size_t index) {
+  return kClassBytes[index];
 }
 
 // --- Shared lists -------------------------------------------------------------------------------
 
-// The spans of one class that have something free, in a list; full spans are in none.
+// Spans are emptied when a class could do with fewer by this many at least.
+constexpr size_t kThinSpansMin = 4;
+// Looked at in one class at a time.
+constexpr size_t kSpansSortedMax = 1024;
+
+// The spans of one class that have something free, in two lists: those to be emptied, and the
+// others. Full spans are in none.
 class SizeClass {
  public:
   // Takes up to `wanted` objects, at least one.
   size_t take(size_t index, size_t wanted, FreeObject** list) {
     std::lock_guard lock(mutex_);
-    if (spans_ == nullptr) link(take_span(index));
+    if (spans_ == nullptr && thin_ != nullptr) set_thin(thin_, false);
+    if (spans_ == nullptr) link(take_span(area_of(index), static_cast<uint8_t>(index)));
     Span* span = spans_;
     size_t bytes = class_bytes(index);
     size_t taken = 0;
@@ -187,8 +109,9 @@ class SizeClass {
         span->free = object->next;
         --span->free_count;
       } else if (span->carved_bytes + bytes <= kSpanBytes) {
-        object = reinterpret_cast<FreeObject*>(reinterpret_cast<char*>(span) + span->carved_bytes);
+        object = reinterpret_cast<FreeObject*>(begin_of(span) + span->carved_bytes);
         span->carved_bytes += static_cast<uint32_t>(bytes);
+        if (is_carved(span, bytes)) note_carved(span);
       } else {
         break;
       }
@@ -196,7 +119,7 @@ class SizeClass {
       *list = object;
       ++taken;
     }
-    if (span->free == nullptr && span->carved_bytes + bytes > kSpanBytes) unlink(span);
+    if (span->free == nullptr && is_carved(span, bytes)) unlink(span);
     return taken;
   }
 
@@ -206,33 +129,86 @@ class SizeClass {
     while (list != nullptr) {
       FreeObject* object = list;
       list = list->next;
-      Span* span = reinterpret_cast<Span*>(reinterpret_cast<uintptr_t>(object) & ~(kSpanBytes - 1));
-      if (span->free == nullptr && span->carved_bytes + bytes > kSpanBytes) link(span);
+      Span* span = span_of(object);
+      if (span->free == nullptr && is_carved(span, bytes)) link(span);
       object->next = span->free;
       span->free = object;
       ++span->free_count;
-      size_t carved = (span->carved_bytes - kSpanHeaderBytes) / bytes;
-      if (span->free_count == carved) {
+      if (span->free_count * bytes == span->carved_bytes) {
         unlink(span);
-        give_back_span(span);
+        give_back_span(span, is_carved(span, bytes));
       }
     }
   }
 
+  // Marks a span to be emptied, if it still is one of this class.
+  size_t choose(size_t index, Span* span) {
+    std::lock_guard lock(mutex_);
+    if (span_range.class_of_span[span - span_range.spans] != index || span->is_thin != 0) return 0;
+    if (span->free != nullptr || !is_carved(span, class_bytes(index))) {
+      set_thin(span, true);
+    } else {
+      std::atomic_ref(span->is_thin).store(1, std::memory_order_relaxed);
+    }
+    return 1;
+  }
+  // Marks the emptiest spans to be emptied, as many as the room in the others is enough for, and
+  // none when that would gain little. Returns how many.
+  size_t choose_thin(size_t index) {
+    std::lock_guard lock(mutex_);
+    while (thin_ != nullptr) set_thin(thin_, false);
+    size_t bytes = class_bytes(index);
+    size_t capacity = kSpanBytes / bytes;
+    auto live = [bytes](const Span* span) { return span->carved_bytes / bytes - span->free_count; };
+    std::vector<Span*> spans;
+    size_t room = 0;
+    for (Span* span = spans_; span != nullptr && spans.size() < kSpansSortedMax;
+         span = span->next) {
+      spans.push_back(span);
+      room += capacity - live(span);
+    }
+    if (room < kThinSpansMin * capacity || room < spans.size() * capacity / 8) return 0;
+    std::sort(spans.begin(), spans.end(),
+              [&](const Span* a, const Span* b) { return live(a) < live(b); });
+    size_t moving = 0;
+    size_t chosen = 0;
+    for (const Span* span : spans) {
+      size_t objects = live(span);
+      if (objects > capacity / 2 || moving + objects > room - (capacity - objects)) break;
+      moving += objects;
+      room -= capacity - objects;
+      ++chosen;
+    }
+    if (chosen < kThinSpansMin) return 0;
+    for (size_t i = 0; i < chosen; ++i) set_thin(spans[i], true);
+    return chosen;
+  }
+
  private:
+  static bool is_carved(const Span* span, size_t bytes) {
+    return span->carved_bytes + bytes > kSpanBytes;
+  }
+  Span*& list_of(const Span* span) { return span->is_thin != 0 ? thin_ : spans_; }
   void link(Span* span) {
+    Span*& first = list_of(span);
     span->previous = nullptr;
-    span->next = spans_;
-    if (spans_ != nullptr) spans_->previous = span;
-    spans_ = span;
+    span->next = first;
+    if (first != nullptr) first->previous = span;
+    first = span;
   }
   void unlink(Span* span) {
-    (span->previous != nullptr ? span->previous->next : spans_) = span->next;
+    (span->previous != nullptr ? span->previous->next : list_of(span)) = span->next;
     if (span->next != nullptr) span->next->previous = span->previous;
+  }
+  void set_thin(Span* span, bool thin) {
+    unlink(span);
+    std::atomic_ref(span->is_thin).store(thin, std::memory_order_relaxed);
+    link(span);
   }
 
   std::mutex mutex_;
   Span* spans_ = nullptr;
+  Span* thin_ = nullptr;
 };
 
 SizeClass& size_class(size_t index) {
@@ -251,6 +227,8 @@ struct alignas(64) ThreadCache {
     uint32_t count = 0;
   };
   std::array<List, kClassCount> lists;
+  // The heads of the lists when return_lists() last looked.
+  std::array<FreeObject*, kClassCount> seen{};
 
   void count_large(int64_t delta) {
     count(delta);
@@ -260,6 +238,19 @@ struct alignas(64) ThreadCache {
     used.store(used.load(std::memory_order_relaxed) + delta, std::memory_order_relaxed);
   }
 };
+
+// Gives back the lists that nobody has used since the last call: a few objects left over in one
+// would keep spans from serving other sizes.
+void return_lists(ThreadCache& own, bool all) {
+  for (size_t index = 1; index < kClassCount; ++index) {
+    ThreadCache::List& list = own.lists[index];
+    if (list.head != nullptr && (all || list.head == own.seen[index])) {
+      size_class(index).give(index, list.head);
+      list = {};
+    }
+    own.seen[index] = list.head;
+  }
+}
 
 struct CacheOwner {
   ThreadCache* cache;
@@ -274,6 +265,7 @@ struct CacheOwner {
     }
   }
   ~CacheOwner() {
+    return_lists(*cache, true);
     std::lock_guard lock(caches().mutex);
     caches().unowned.push_back(cache);
   }
@@ -294,7 +286,7 @@ inline ThreadCache& cache() {
 
 // Objects that move at once between a thread and the shared lists.
 size_t batch_count(size_t index) {
-  return std::clamp<size_t>(8192 / class_bytes(index), 4, 64);
+  return std::clamp<size_t>(8192 / class_bytes(index), 1, 64);
 }
 
 [[maybe_unused, gnu::noinline]] void* refill(ThreadCache& own, size_t index) {
@@ -319,13 +311,37 @@ size_t batch_count(size_t index) {
   size_class(index).give(index, first);
 }
 
-inline bool in_range(const void* object) {
-  return static_cast<size_t>(static_cast<const char*>(object) - range_begin) < range_bytes;
+[[maybe_unused]] inline void* allocate_small(ThreadCache& own, size_t size) {
+  size_t index = class_index(size);
+  own.count(static_cast<int64_t>(class_bytes(index)));
+  ThreadCache::List& list = own.lists[index];
+  FreeObject* object = list.head;
+  if (object == nullptr) [[unlikely]]
+    return refill(own, index);
+  list.head = object->next;
+  --list.count;
+  return object;
 }
 
-inline size_t class_of(const void* object) {
-  return span_classes[static_cast<size_t>(static_cast<const char*>(object) - range_begin) /
-                      kSpanBytes];
+// Past the thread's lists. The object is in a span.
+void release_to_span(void* object) {
+  size_t index = class_in_spans(object);
+  cache().count(-static_cast<int64_t>(class_bytes(index)));
+  auto* freed = static_cast<FreeObject*>(object);
+  freed->next = nullptr;
+  size_class(index).give(index, freed);
+}
+
+void* allocate_large(ThreadCache& own, size_t size) {
+  void* object = size % 64 == 0 ? ::aligned_alloc(64, size) : std::malloc(size);
+  DYNO_CHECK(object != nullptr);
+  own.count_large(static_cast<int64_t>(::malloc_usable_size(object)));
+  return object;
+}
+
+// Objects are as large as what they are aligned to at least.
+constexpr size_t round_up(size_t size) {
+  return std::max<size_t>((size + 7) & ~size_t{7}, kObjectBytesMin);
 }
 
 }  // namespace
@@ -333,29 +349,26 @@ inline size_t class_of(const void* object) {
 void* allocate(size_t size) {
   ThreadCache& own = cache();
 #if DYNO_SPANS
-  if (size <= kSmallBytesMax) [[likely]] {
-    size_t index = class_index(size + (size == 0));
-    own.count(static_cast<int64_t>(class_bytes(index)));
-    ThreadCache::List& list = own.lists[index];
-    FreeObject* object = list.head;
-    if (object == nullptr) [[unlikely]]
-      return refill(own, index);
-    list.head = object->next;
-    --list.count;
-    return object;
-  }
+  if (size <= kSmallBytesMax) [[likely]]
+    return allocate_small(own, round_up(size));
 #endif
-  void* object = size % 64 == 0 ? ::aligned_alloc(64, size) : std::malloc(size);
-  DYNO_CHECK(object != nullptr);
-  own.count_large(static_cast<int64_t>(::malloc_usable_size(object)));
-  return object;
+  return allocate_large(own, size);
+}
+
+void* allocate_tight(size_t size) {
+  ThreadCache& own = cache();
+#if DYNO_SPANS
+  if (size <= kSmallBytesMax) [[likely]]
+    return allocate_small(own, std::max(size, kObjectBytesMin));
+#endif
+  return allocate_large(own, size);
 }
 
 void release(void* object) {
   if (object == nullptr) return;
   ThreadCache& own = cache();
-  if (in_range(object)) [[likely]] {
-    size_t index = class_of(object);
+  if (in_spans(object)) [[likely]] {
+    size_t index = class_in_spans(object);
     own.count(-static_cast<int64_t>(class_bytes(index)));
     ThreadCache::List& list = own.lists[index];
     FreeObject* freed = static_cast<FreeObject*>(object);
@@ -370,18 +383,25 @@ void release(void* object) {
 }
 
 size_t usable_bytes(const void* object) {
-  if (in_range(object)) return class_bytes(class_of(object));
+  if (in_spans(object)) return class_bytes(class_in_spans(object));
   return ::malloc_usable_size(const_cast<void*>(object));
 }
 
 size_t rounded_bytes(size_t size) {
 #if DYNO_SPANS
-  if (size <= kSmallBytesMax) return class_bytes(class_index(size + (size == 0)));
+  if (size <= kSmallBytesMax) return class_bytes(class_index(round_up(size)));
 #endif
   // The process allocator's classes: four to a doubling.
   if (size <= 64) return (size + 15) & ~size_t{15};
   size_t step = std::max<size_t>(16, size_t{1} << (61 - __builtin_clzll(size - 1)));
   return (size + step - 1) & ~(step - 1);
+}
+
+size_t rounded_tight_bytes(size_t size) {
+#if DYNO_SPANS
+  if (size <= kSmallBytesMax) return class_bytes(class_index(std::max(size, kObjectBytesMin)));
+#endif
+  return rounded_bytes(size);
 }
 
 int64_t used_bytes() {
@@ -407,18 +427,54 @@ int64_t small_used_bytes() {
 }
 
 int64_t span_bytes() {
-  return DYNO_SPANS ? range().bytes.load(std::memory_order_relaxed) : 0;
+  return DYNO_SPANS ? taken_span_bytes() : 0;
+}
+
+size_t choose_thin_spans() {
+  size_t chosen = 0;
+  if (!DYNO_SPANS) return chosen;
+  for (size_t index = 1; index < kClassCount; ++index) {
+    chosen += size_class(index).choose_thin(index);
+  }
+  for (Span& span : stray_spans()) {
+    size_t index = span_range.class_of_span[&span - span_range.spans];
+    if (index != 0) chosen += size_class(index).choose(index, &span);
+  }
+  return chosen;
+}
+
+bool in_thin_span(const void* object) {
+  return in_spans(object) &&
+         std::atomic_ref(span_of(object)->is_thin).load(std::memory_order_relaxed) != 0;
+}
+
+void* move(void* object) {
+  size_t size = usable_bytes(object);
+  void* moved = allocate_tight(size);
+  // This thread's list may hold some of the same spans.
+  while (in_thin_span(moved)) {
+    release_to_span(moved);
+    moved = allocate_tight(size);
+  }
+  std::memcpy(moved, object, size);
+  release_to_span(object);
+  return moved;
+}
+
+void return_idle() {
+  if (!DYNO_SPANS) return;
+  return_lists(cache(), false);
+  return_spare_pages(false);
 }
 
 void purge() {
   if (!DYNO_SPANS) return;
-  Range& r = range();
-  std::lock_guard lock(r.mutex);
-  for (char* at : r.spare) {
-    ::madvise(at, kSpanBytes, MADV_DONTNEED);
-    r.spare_returned.push_back(at);
-  }
-  r.spare.clear();
+  return_lists(cache(), true);
+  return_spare_pages(true);
+}
+
+bool make_huge_page() {
+  return DYNO_SPANS && make_huge_page_of_spans();
 }
 
 }  // namespace dyno::memory

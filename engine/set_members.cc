@@ -31,7 +31,8 @@ LargeSet* new_large() {
 }  // namespace
 
 MemberNode* MemberNode::make(std::string_view member) {
-  auto* at = static_cast<uint8_t*>(memory::allocate(varint_bytes(member.size()) + member.size()));
+  auto* at =
+      static_cast<uint8_t*>(memory::allocate_tight(varint_bytes(member.size()) + member.size()));
   std::memcpy(write_varint(at, member.size()), member.data(), member.size());
   return reinterpret_cast<MemberNode*>(at);
 }

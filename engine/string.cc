@@ -95,7 +95,7 @@ inline String::Before String::write(std::string_view bytes, DeadlineChange deadl
   bool in_place = false;
   if (entry != nullptr && entry->type() == Type::kString && had_deadline == has_deadline) {
     size_t total = entry->head_bytes() + wanted;
-    in_place = memory::usable_bytes(entry) == memory::rounded_bytes(total);
+    in_place = memory::usable_bytes(entry) == memory::rounded_tight_bytes(total);
   }
   Entry* target =
       in_place ? entry

@@ -58,7 +58,7 @@ void TableSegment::resize(uint32_t new_groups) {
   fresh.depth = depth;
   fresh.count = count;
   fresh.groups = new_groups & 0xffffff;
-  size_t bytes = size_t{new_groups} * kGroupWords * sizeof(uint64_t);
+  size_t bytes = size_t{new_groups} * kGroupBytes;
   fresh.words = static_cast<uint64_t*>(memory::allocate(bytes));
   std::memset(fresh.words, 0, bytes);
   for (uint64_t* word = words; word != words + groups * kGroupWords; ++word) {
@@ -71,6 +71,8 @@ void TableSegment::resize(uint32_t new_groups) {
 void TableSegment::grow() {
   uint32_t wanted = groups + std::max<uint32_t>(1, groups / 8);
   if (groups < kGroupsMax) wanted = std::min(wanted, kGroupsMax);
+  // All of what the allocator gives for it.
+  wanted = static_cast<uint32_t>(memory::rounded_bytes(size_t{wanted} * kGroupBytes) / kGroupBytes);
   DYNO_CHECK(wanted < 1u << 24);
   resize(wanted);
 }

@@ -3,12 +3,12 @@
 // The hash table of everything: a slot's keys, and the elements of large hashes, sets and sorted
 // sets.
 //
-// A table places nodes (owned by the caller, aligned to 8) by a 32-bit hash, its *position*.
+// A table places nodes (owned by the caller, aligned to 4) by a 32-bit hash, its *position*.
 //
 //   table     := segment | directory of segments, chosen by the position's leading bits
 //   segment   := groups of 64 bytes, one cache line each, 1 to 128 of them in any number
 //   group     := 8 words, used ones first
-//   word      := tag:16 pointer:45 flags:3        zero when free
+//   word      := tag:16 pointer:46 flags:2        zero when free
 //
 // The tag is the 16 position bits that follow the segment's prefix. A node's home group is
 // tag * groups / 65536, so nodes lie in the order of their positions; one that finds its home full
@@ -43,9 +43,10 @@ namespace dyno {
 class TableSegment {
  public:
   static constexpr uint32_t kGroupWords = 8;
+  static constexpr size_t kGroupBytes = kGroupWords * sizeof(uint64_t);
   static constexpr uint32_t kGroupsMax = 128;
-  static constexpr uint64_t kPointerMask = 0x0000'ffff'ffff'fff8;
-  static constexpr uint64_t kFlagsMask = 7;
+  static constexpr uint64_t kPointerMask = 0x0000'ffff'ffff'fffc;
+  static constexpr uint64_t kFlagsMask = 3;
 
   uint64_t* words = nullptr;
   uint32_t count = 0;
@@ -254,6 +255,15 @@ class Table {
     DYNO_CHECK(root_.words == nullptr);
     root_ = other.root_;
     other.root_ = TableSegment();
+  }
+  // Moves the table's own memory out of spans that are to be emptied. Words stay valid no longer.
+  void leave_thin_spans() {
+    for_each_segment([](TableSegment& segment) {
+      if (memory::in_thin_span(segment.words)) {
+        segment.words = static_cast<uint64_t*>(memory::move(segment.words));
+      }
+      return true;
+    });
   }
   // Frees the table's own memory, not the nodes.
   void release() {

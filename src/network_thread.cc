@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "engine/blocking.h"
+#include "engine/memory.h"
 #include "engine/reclaimer.h"
 #include "protocol/words.h"
 #include "src/server.h"
@@ -22,6 +23,12 @@ constexpr int64_t kReclaimBudgetUs = 500;
 constexpr int64_t kExpireBudgetUs = 500;
 constexpr int64_t kVisitPeriodMs = 100;
 constexpr int64_t kQuietMs = 500;  // A client's buffers are given back after this.
+constexpr int64_t kCompactionPeriodMs = 10;
+constexpr int64_t kChoicePeriodMs = 300;  // Of the spans that compaction empties.
+
+uint32_t share_begin(int index, int count) {
+  return kSlotCount * static_cast<uint32_t>(index) / static_cast<uint32_t>(count);
+}
 
 // A browser that was tricked into posting to this port; nothing of what follows may run.
 bool is_http(std::string_view word) {
@@ -32,7 +39,11 @@ bool is_http(std::string_view word) {
 }  // namespace
 
 NetworkThread::NetworkThread(Server& server, int index, int count)
-    : server_(server), index_(index), count_(count) {
+    : server_(server),
+      index_(index),
+      begin_slot_(share_begin(index, count)),
+      end_slot_(share_begin(index + 1, count)),
+      compactor_(server.keyspace(), begin_slot_, end_slot_) {
   batch_.reserve(kBatchMax);
 }
 
@@ -229,14 +240,20 @@ int NetworkThread::on_tick(int64_t now_ms) {
   closed_.clear();
   if (now_ms >= next_visit_ms_) {
     visit_clients(now_ms);
+    memory::return_idle();
     next_visit_ms_ = now_ms + kVisitPeriodMs;
+  }
+  if (now_ms >= next_compaction_ms_) {
+    if (index_ == 0 && now_ms >= next_choice_ms_) {
+      Compactor::choose();
+      next_choice_ms_ = now_ms + kChoicePeriodMs;
+    }
+    compactor_.run();
+    next_compaction_ms_ = now_ms + kCompactionPeriodMs;
   }
   bool busy = server_.keyspace().reclaimer().run(kReclaimBudgetUs);
   if (now_ms >= next_expiry_ms_) {
-    auto share = static_cast<uint32_t>(kSlotCount / static_cast<uint32_t>(count_) + 1);
-    auto begin = share * static_cast<uint32_t>(index_);
-    uint32_t end = std::min(begin + share, kSlotCount);
-    bool more = server_.expire(begin, end, now_ms, kExpireBudgetUs);
+    bool more = server_.expire(begin_slot_, end_slot_, now_ms, kExpireBudgetUs);
     next_expiry_ms_ = now_ms + (more ? 1 : 10);
     busy |= more;
   }

@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/compactor.h"
 #include "engine/executor.h"
 #include "src/client.h"
 #include "src/event_loop.h"
@@ -122,7 +123,10 @@ class NetworkThread {
 
   Server& server_;
   const int index_;
-  const int count_;
+  // The slots that this thread sweeps and tidies.
+  const uint32_t begin_slot_;
+  const uint32_t end_slot_;
+  Compactor compactor_;
   EventLoop loop_;
   std::atomic<uint64_t> turn_{0};
   Client* running_ = nullptr;  // Whose command runs; read by who takes over.
@@ -140,6 +144,8 @@ class NetworkThread {
   int64_t now_ms_ = 0;
   int64_t next_visit_ms_ = 0;
   int64_t next_expiry_ms_ = 0;
+  int64_t next_compaction_ms_ = 0;
+  int64_t next_choice_ms_ = 0;
 };
 
 }  // namespace dyno

@@ -65,6 +65,89 @@ TEST_CASE("sizes are rounded up by little, and blocks are aligned") {
   CHECK(memory::used_bytes() == before);
 }
 
+TEST_CASE("tight blocks are rounded up by less, and aligned to four") {
+  int64_t before = memory::used_bytes();
+  std::vector<Block> blocks;
+  for (size_t size = 0; size <= 300; ++size) {
+    auto* at = static_cast<uint8_t*>(memory::allocate_tight(size));
+    std::memset(at, static_cast<int>(size), size);
+    CHECK(reinterpret_cast<uintptr_t>(at) % 4 == 0);
+    size_t usable = memory::usable_bytes(at);
+    CHECK(usable >= size);
+    if (memory::span_bytes() != 0) {
+      CHECK(usable == memory::rounded_tight_bytes(size));
+      if (size >= 8 && size <= 64) CHECK(usable < size + 4);
+    }
+    blocks.push_back({at, size, static_cast<uint8_t>(size)});
+  }
+  for (const Block& block : blocks) {
+    CHECK(intact(block));
+    memory::release(block.at);
+  }
+  CHECK(memory::used_bytes() == before);
+}
+
+TEST_CASE("what is left in spans that lost most of their blocks can be moved together") {
+  std::mt19937 random(4);
+  int64_t spans_before = memory::span_bytes();
+  int64_t used_before = memory::used_bytes();
+  for (size_t size : {52u, 320u, 5000u}) {
+    std::vector<Block> kept;
+    std::vector<void*> dropped;
+    for (int i = 0; i < 20000; ++i) {
+      Block block = make_block(size, static_cast<uint8_t>(i));
+      if (random() % 20 == 0) {
+        kept.push_back(block);
+      } else {
+        dropped.push_back(block.at);
+      }
+    }
+    for (void* block : dropped) memory::release(block);
+    memory::purge();
+    int64_t sparse = memory::span_bytes() - spans_before;
+    size_t moves = 0;
+    for (int round = 0; round < 8 && memory::choose_thin_spans() != 0; ++round) {
+      for (Block& block : kept) {
+        if (!memory::in_thin_span(block.at)) continue;
+        block.at = static_cast<uint8_t*>(memory::move(block.at));
+        ++moves;
+      }
+    }
+    memory::purge();
+    if (memory::span_bytes() != 0) {
+      CHECK(moves > kept.size() / 2);
+      CHECK(memory::span_bytes() - spans_before < sparse / 4 + (1 << 20));
+    }
+    for (const Block& block : kept) {
+      REQUIRE(intact(block));
+      memory::release(block.at);
+    }
+  }
+  CHECK(memory::used_bytes() == used_before);
+}
+
+TEST_CASE("what a thread does not use goes back after a while") {
+  int64_t before = memory::span_bytes();
+  std::vector<void*> blocks;
+  for (int i = 0; i < 1000; ++i) blocks.push_back(memory::allocate(1700));
+  for (void* block : blocks) memory::release(block);
+  memory::return_idle();
+  memory::return_idle();
+  CHECK(memory::span_bytes() <= before);
+}
+
+TEST_CASE("huge pages are made of what has filled up, and keep what is in them") {
+  std::vector<Block> blocks;
+  for (int i = 0; i < 50000; ++i) blocks.push_back(make_block(100, static_cast<uint8_t>(i)));
+  if (memory::span_bytes() != 0) CHECK(memory::make_huge_page());
+  while (memory::make_huge_page()) {
+  }
+  for (const Block& block : blocks) {
+    REQUIRE(intact(block));
+    memory::release(block.at);
+  }
+}
+
 TEST_CASE("live blocks never overlap") {
   std::mt19937 random(18);
   int64_t before = memory::used_bytes();

@@ -122,7 +122,7 @@ TEST_CASE("insertions and erasures agree with a map") {
       bool growing = round / (shape.rounds / 6) % 2 == 0;
       uint64_t key = random() % shape.keys;
       if (random() % 10 < (growing ? 8u : 2u)) {
-        pair.insert(key, random() % 8);
+        pair.insert(key, random() % 4);
       } else {
         pair.erase(key);
       }
@@ -138,7 +138,7 @@ TEST_CASE("insertions and erasures agree with a map") {
 TEST_CASE("a table of many splits") {
   constexpr uint64_t kKeys = 150'000;
   Pair pair(mixed);
-  for (uint64_t key = 0; key < kKeys; ++key) pair.insert(key, key % 8);
+  for (uint64_t key = 0; key < kKeys; ++key) pair.insert(key, key % 4);
   pair.check();
   // The words, the directory and what is free: near ten bytes a node.
   CHECK(pair.table.memory_bytes() < kKeys * 12);
@@ -165,15 +165,15 @@ TEST_CASE("positions that begin alike cost space and time, but nothing breaks") 
 
 TEST_CASE("flags and nodes can be changed in place") {
   Pair pair(mixed);
-  for (uint64_t key = 0; key < 100; ++key) pair.insert(key, 5);
+  for (uint64_t key = 0; key < 100; ++key) pair.insert(key, 2);
   for (uint64_t key = 0; key < 100; ++key) {
     uint64_t* word = pair.table.find(mixed(key), key);
     Node* moved = new (memory::allocate(sizeof(Node))) Node{key, mixed(key)};
     Table<NodeTraits>::set_node(word, moved);
-    Table<NodeTraits>::set_flags(word, key % 8);
+    Table<NodeTraits>::set_flags(word, key % 4);
     memory::release(pair.nodes[key]);
     pair.nodes[key] = moved;
-    pair.flags_of[key] = key % 8;
+    pair.flags_of[key] = key % 4;
   }
   pair.check();
 }

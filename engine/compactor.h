@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Moves keys and slots' tables out of spans that lost most of their objects, so that the spans can
+// be given back. Tables that grow leave such spans behind, and so do deletions at random.
+//
+// Entries move with what they hold inside; the elements of large collections stay where they are.
+// One compactor belongs to one thread and a range of slots. A slot's lock is held while its words
+// are walked, for some microseconds.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/keyspace.h"
+
+namespace dyno {
+
+class Compactor {
+ public:
+  Compactor(Keyspace& keyspace, uint32_t begin_slot, uint32_t end_slot);
+
+  // To be called every 10 ms or so; no slot is locked by the caller. Works for a tenth of a
+  // millisecond at most, and only after spans were chosen.
+  void run();
+  // Any thread: chooses spans, for all compactors.
+  static void choose();
+
+ private:
+  void visit(Slot& slot);
+
+  Keyspace& keyspace_;
+  const uint32_t begin_;
+  const uint32_t end_;
+  uint32_t next_;
+  uint32_t left_ = 0;  // Slots to visit before all have been seen since the last choice.
+  uint64_t seen_choice_ = 0;
+};
+
+}  // namespace dyno
