@@ -49,21 +49,21 @@ Caches& caches() {
 
 // --- Size classes -------------------------------------------------------------------------------
 
-// Steps of 4 up to 64, of 8 up to 512, of 64 up to 2048, then eight steps to a doubling: beyond the
+// Steps of 4 up to 256, of 8 up to 512, of 64 up to 2048, then eight steps to a doubling: beyond the
 // smallest never more than an eighth is wasted.
 constexpr size_t class_index(size_t size) {
-  if (size <= 64) return (size + 3) / 4;
-  if (size <= 512) return 16 + (size - 64 + 7) / 8;
-  if (size <= 2048) return 72 + (size - 512 + 63) / 64;
-  if (size <= 4096) return 96 + (size - 2048 + 255) / 256;
-  return 104 + (size - 4096 + 511) / 512;
+  if (size <= 256) return (size + 3) / 4;
+  if (size <= 512) return 64 + (size - 256 + 7) / 8;
+  if (size <= 2048) return 96 + (size - 512 + 63) / 64;
+  if (size <= 4096) return 120 + (size - 2048 + 255) / 256;
+  return 128 + (size - 4096 + 511) / 512;
 }
 constexpr size_t class_bytes_of(size_t index) {
-  if (index <= 16) return index * 4;
-  if (index <= 72) return 64 + (index - 16) * 8;
-  if (index <= 96) return 512 + (index - 72) * 64;
-  if (index <= 104) return 2048 + (index - 96) * 256;
-  return 4096 + (index - 104) * 512;
+  if (index <= 64) return index * 4;
+  if (index <= 96) return 256 + (index - 64) * 8;
+  if (index <= 120) return 512 + (index - 96) * 64;
+  if (index <= 128) return 2048 + (index - 120) * 256;
+  return 4096 + (index - 128) * 512;
 }
 constexpr size_t kClassCount = class_index(kSmallBytesMax) + 1;
 static_assert(class_bytes_of(kClassCount - 1) == kSmallBytesMax);
