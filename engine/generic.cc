@@ -228,25 +228,6 @@ void object_freq(Context& c) {
   c.reply.integer(lfu_counter(key.entry(), c.limits, c.now_ms));
 }
 
-void object_help(Context& c) {
-  static constexpr std::string_view kLines[] = {
-      "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-      "ENCODING <key>",
-      "    Return how the value of a <key> is stored.",
-      "FREQ <key>",
-      "    Return how often a <key> was used lately, on a logarithmic scale. Needs an",
-      "    LFU policy for maxmemory.",
-      "IDLETIME <key>",
-      "    Return the seconds since a <key> was last used.",
-      "REFCOUNT <key>",
-      "    Return the number of references to the value of a <key>.",
-      "HELP",
-      "    Print this help.",
-  };
-  c.reply.array(std::size(kLines));
-  for (std::string_view line : kLines) c.reply.simple(line);
-}
-
 constexpr KeyRange kFirstKey{1, 1, 1};
 constexpr KeyRange kTwoKeys{1, 2, 1};
 constexpr KeyRange kAllKeys{1, -1, 1};
@@ -286,8 +267,6 @@ const CommandSpec kRows[] = {
      "Returns the seconds since a key was last used.", "key", object_idletime},
     {"OBJECT|REFCOUNT", 3, kReadonly, kSecondArgument, kGroup, "2.2.3", "O(1)",
      "Returns the number of references to a key's value.", "key", object_refcount},
-    {"OBJECT|HELP", 2, kLoading | kStale, {}, kGroup, "6.2.0", "O(1)",
-     "Describes the subcommands of OBJECT.", "", object_help},
 };
 // clang-format on
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // CONFIG: the configuration table as clients see it, and the reset of what INFO counts.
-#include <array>
 
 #include "src/log.h"
 #include "src/server.h"
@@ -52,24 +51,6 @@ void config_resetstat(Context& c) {
   c.reply.ok();
 }
 
-void config_help(Context& c) {
-  static constexpr std::array<std::string_view, 11> kLines = {
-      "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-      "GET <pattern>",
-      "    Return parameters matching the glob-like <pattern> and their values.",
-      "SET <directive> <value>",
-      "    Set the configuration <directive> to <value>.",
-      "RESETSTAT",
-      "    Reset statistics reported by the INFO command.",
-      "REWRITE",
-      "    Rewrite the configuration file.",
-      "HELP",
-      "    Print this help.",
-  };
-  c.reply.array(kLines.size());
-  for (const std::string_view line : kLines) c.reply.simple(line);
-}
-
 constexpr auto kGroup = CommandGroup::kServer;
 constexpr uint32_t kPower = kAdmin | kNoScript | kLoading | kStale | kDangerous;
 
@@ -86,8 +67,6 @@ const CommandSpec kRows[] = {
      "", config_resetstat},
     {"CONFIG|REWRITE", 2, kPower, {}, kGroup, "2.8.0", "O(N) with N the size of the file",
      "Writes changed settings into the configuration file.", "", config_rewrite},
-    {"CONFIG|HELP", 2, kLoading | kStale, {}, kGroup, "5.0.0", "O(1)",
-     "Returns a text about the subcommands.", "", config_help},
 };
 // clang-format on
 
