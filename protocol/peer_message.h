@@ -169,7 +169,7 @@ enum class Outcome : uint8_t {
   kNotApplied = 1,  // Refused, and nothing was or will be applied; it may be tried elsewhere.
   kUnknown = 2,     // It may have been applied, here or elsewhere.
 };
-struct Reply {
+struct ForwardReply {
   uint8_t outcome = 0;
   std::string_view bytes;  // RESP
   void visit(auto& codec) { codec(outcome, bytes); }
@@ -187,14 +187,14 @@ struct Compare {
   void visit(auto& codec) { codec(keys); }
 };
 // For each key in the same order: the answerer's version, and its state when the versions differ.
-struct KeyState {
+struct KeyAnswer {
   uint64_t low = 0;
   uint64_t high = 0;
   std::string_view state;  // Frames; none: the versions are the same.
   void visit(auto& codec) { codec(low, high, state); }
 };
 struct CompareAnswer {
-  std::vector<KeyState> keys;
+  std::vector<KeyAnswer> keys;
   void visit(auto& codec) { codec(keys); }
 };
 
@@ -235,7 +235,7 @@ struct DigestsAnswer {
 };
 
 // The keys of a slot within a range of tokens, by hash.
-struct List {
+struct ListKeys {
   uint16_t slot = 0;
   uint32_t first_token = 0;
   uint32_t last_token = 0;

@@ -129,7 +129,7 @@ void AntiEntropy::ask_next(Now now, NodeIndex node, Peer& peer) {
                 0};
       return ask(now, node, round, Step::kPull, MessageKind::kPull, pull);
     }
-    List list{place.slot, place.range.first, place.range.last};
+    ListKeys list{place.slot, place.range.first, place.range.last};
     return ask(now, node, round, Step::kList, MessageKind::kList, list);
   }
   if (round.pieces.empty() && round.background && !round.second_look && !round.look_again.empty()) {
@@ -343,7 +343,7 @@ DigestsAnswer AntiEntropy::answer(Store& store, const Digests& digests,
   return answer;
 }
 
-ListAnswer AntiEntropy::answer(Store& store, const List& list) {
+ListAnswer AntiEntropy::answer(Store& store, const ListKeys& list) {
   std::vector<KeyDigest> keys;
   store.list(list.slot, {list.first_token, list.last_token}, &keys);
   ListAnswer answer;

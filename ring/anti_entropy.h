@@ -89,7 +89,7 @@ class AntiEntropy {
 
   // The answering side: without state, so that any node can be asked at any time.
   static DigestsAnswer answer(Store& store, const Digests& digests, std::vector<KnownNode> known);
-  static ListAnswer answer(Store& store, const List& list);
+  static ListAnswer answer(Store& store, const ListKeys& list);
   static PullAnswer answer(Store& store, const Pull& pull, std::string* states);
 
  private:

@@ -19,8 +19,8 @@ std::string error(std::string_view text) {
 constexpr std::string_view kCrossSlot =
     "CROSSSLOT Keys in request don't hash to the same slot, and no node owns all of them";
 
-template <class List, class Item>
-bool has(const List& list, const Item& item) {
+template <class ListKeys, class Item>
+bool has(const ListKeys& list, const Item& item) {
   return std::find(list.begin(), list.end(), item) != list.end();
 }
 
@@ -153,7 +153,7 @@ std::string Coordinator::refusal_for(std::span<const Token> tokens) const {
 Coordinator::Operation& Coordinator::add(Now now, uint64_t id, Request request) {
   Operation& op = operations_[id];
   op.request = std::move(request);
-  for (const Key& key : op.request.keys) op.tokens.push_back(key.token);
+  for (const RequestKey& key : op.request.keys) op.tokens.push_back(key.token);
   arm(id, op.request.deadline_us);
   if (!op.request.write || op.request.repeatable) {
     int64_t left = op.request.deadline_us == kNever ? kNever : op.request.deadline_us - now.mono_us;
@@ -198,7 +198,7 @@ void Coordinator::forward(Now now, uint64_t id, Operation& op, NodeIndex node) {
     int64_t left = (op.request.deadline_us - now.mono_us) / kMicrosPerMs;
     body.timeout_ms = static_cast<uint32_t>(std::clamp<int64_t>(left, 1, 1 << 30));
   }
-  for (const Key& key : op.request.keys) body.keys.push_back({key.db, key.name});
+  for (const RequestKey& key : op.request.keys) body.keys.push_back({key.db, key.name});
   body.context = op.request.context;
   body.command = op.request.command;
   write_message(MessageKind::kForward, id, body, &outbox_.to_nodes[node]);
@@ -238,7 +238,7 @@ void Coordinator::handle_forward(Now now, LinkId link, uint64_t id, const Forwar
   run_here(now, op_id, op);
 }
 
-void Coordinator::handle_reply(Now now, NodeIndex from, uint64_t id, const Reply& reply) {
+void Coordinator::handle_reply(Now now, NodeIndex from, uint64_t id, const ForwardReply& reply) {
   auto found = operations_.find(id);
   if (found == operations_.end()) return;
   Operation& op = found->second;
@@ -318,7 +318,7 @@ void Coordinator::finish(uint64_t id, Outcome outcome, std::string bytes) {
   if (op.is_client) {
     outbox_.answers.push_back({op.request.id, outcome, std::move(bytes)});
   } else {
-    Reply reply{static_cast<uint8_t>(outcome), bytes};
+    ForwardReply reply{static_cast<uint8_t>(outcome), bytes};
     write_message(MessageKind::kReply, op.link_id, reply, &outbox_.to_links[op.link]);
   }
   drop_waits(op);

@@ -90,7 +90,7 @@ class Coordinator {
   void handle_forward(Now now, LinkId link, uint64_t id, const Forward& forward);
   void handle_hold(Now now, LinkId link, NodeIndex from, uint64_t id, const Hold& hold);
   void handle_compare(LinkId link, uint64_t id, const Compare& compare);
-  void handle_reply(Now now, NodeIndex from, uint64_t id, const Reply& reply);
+  void handle_reply(Now now, NodeIndex from, uint64_t id, const ForwardReply& reply);
   void handle_compare_answer(Now now, NodeIndex from, uint64_t id, const CompareAnswer& answer);
   void handle_held(NodeIndex from, uint64_t id, const Held& held);
   // A command that the outbox asked to run has run, and wrote these frames.

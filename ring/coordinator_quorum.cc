@@ -81,7 +81,7 @@ void Coordinator::compare_more(uint64_t id, Operation& op, bool all) {
 void Coordinator::send_compare(uint64_t id, const Operation& op, NodeIndex node) {
   Compare body;
   for (size_t index : keys_of(op, node)) {
-    const Key& key = op.request.keys[index];
+    const RequestKey& key = op.request.keys[index];
     Version version = store_.version(key);
     body.keys.push_back({{key.db, key.name}, version.low, version.high});
   }
@@ -94,8 +94,8 @@ void Coordinator::handle_compare(LinkId link, uint64_t id, const Compare& compar
   if (can_run(self_, false) && compare.keys.size() <= kCompareKeysMax) {
     states.reserve(compare.keys.size());
     for (const KeyVersion& asked : compare.keys) {
-      Key key{asked.name.db, std::string(asked.name.key),
-              token_of(asked.name.key, options_.hash_seed)};
+      RequestKey key{asked.name.db, std::string(asked.name.key),
+                     token_of(asked.name.key, options_.hash_seed)};
       Version version = store_.version(key);
       std::string& state = states.emplace_back();
       if (version != Version{asked.low, asked.high}) store_.export_key(key, &state);
@@ -108,7 +108,7 @@ void Coordinator::handle_compare(LinkId link, uint64_t id, const Compare& compar
 bool Coordinator::merge_states(const Operation& op, NodeIndex from, const CompareAnswer& answer,
                                std::vector<Version>* reported) {
   if (answer.keys.size() != keys_of(op, from).size()) return false;
-  for (const KeyState& state : answer.keys) {
+  for (const KeyAnswer& state : answer.keys) {
     reported->push_back({state.low, state.high});
     if (state.state.empty()) continue;
     ++counts_.states_merged;
@@ -165,7 +165,7 @@ bool Coordinator::holds(const Operation& op, NodeIndex node,
 // The command has read. What it may have shown is what is here now.
 void Coordinator::read_ran(uint64_t id, Operation& op) {
   std::vector<Version> current;
-  for (const Key& key : op.request.keys) current.push_back(store_.version(key));
+  for (const RequestKey& key : op.request.keys) current.push_back(store_.version(key));
   std::vector<NodeIndex> behind;
   for (const auto& [node, reported] : op.reported) {
     if (!holds(op, node, current)) behind.push_back(node);
@@ -194,7 +194,7 @@ void Coordinator::send_hold(uint64_t id, const Operation& op, NodeIndex node) {
   if (!linked_[node]) return;
   Hold body;
   for (size_t index : keys_of(op, node)) {
-    const Key& key = op.request.keys[index];
+    const RequestKey& key = op.request.keys[index];
     body.keys.push_back({key.db, key.name});
   }
   write_message(MessageKind::kHold, id, body, &outbox_.to_nodes[node]);

@@ -165,7 +165,7 @@ bool Lane::handle_own(Now now, NodeIndex node, OwnLink& link, const PeerMessage&
                streams_.to(node)->clean(clean.epoch);
              });
     case MessageKind::kReply: {
-      Reply reply;
+      ForwardReply reply;
       if (!read_body(message.body, &reply) || reply.outcome > 2) return false;
       coordinator_.handle_reply(now, node, message.id, reply);
       return true;

@@ -29,7 +29,7 @@ enum class Level : uint8_t {
   return level >= Level::kDcSafeQuorum;
 }
 
-struct Key {
+struct RequestKey {
   uint8_t db = 0;
   std::string name;
   Token token = 0;
@@ -44,8 +44,8 @@ struct Request {
   Level level = Level::kDcOne;
   uint8_t hops = 0;  // How often it was forwarded already.
   int64_t deadline_us = 0;
-  std::vector<Key> keys;  // At least one.
-  std::string context;    // What the command needs to know of its session.
+  std::vector<RequestKey> keys;  // At least one.
+  std::string context;           // What the command needs to know of its session.
   std::string command;
 };
 

@@ -105,7 +105,7 @@ bool Steward::handle_question(Now now, LinkId link, const PeerMessage& message) 
       return true;
     }
     case MessageKind::kList: {
-      List list;
+      ListKeys list;
       if (!read_body(message.body, &list) || list.slot >= kSlotCount) return false;
       ListAnswer answer = AntiEntropy::answer(store_, list);
       write_message(MessageKind::kListAnswer, message.id, answer, out);

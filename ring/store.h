@@ -64,9 +64,9 @@ class Store {
   virtual Applied apply(std::string_view frames) = 0;
 
   // Of a key that is not there and never was: zero. What is kept of the removed counts.
-  virtual Version version(const Key& key) = 0;
+  virtual Version version(const RequestKey& key) = 0;
   // Appends the key's whole state as frames, what is kept of the removed included.
-  virtual void export_key(const Key& key, std::string* frames) = 0;
+  virtual void export_key(const RequestKey& key, std::string* frames) = 0;
 
   virtual SlotDigest digest(SlotIndex slot, TokenRange range) = 0;
   // Every key with any state, also one of which only removed things are kept.

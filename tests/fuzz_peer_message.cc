@@ -64,14 +64,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   dyno::read_and_write<dyno::Reset>(bytes);
   dyno::read_and_write<dyno::Clean>(bytes);
   dyno::read_and_write<dyno::Forward>(bytes);
-  dyno::read_and_write<dyno::Reply>(bytes);
+  dyno::read_and_write<dyno::ForwardReply>(bytes);
   dyno::read_and_write<dyno::Compare>(bytes);
   dyno::read_and_write<dyno::CompareAnswer>(bytes);
   dyno::read_and_write<dyno::Hold>(bytes);
   dyno::read_and_write<dyno::Held>(bytes);
   dyno::read_and_write<dyno::Digests>(bytes);
   dyno::read_and_write<dyno::DigestsAnswer>(bytes);
-  dyno::read_and_write<dyno::List>(bytes);
+  dyno::read_and_write<dyno::ListKeys>(bytes);
   dyno::read_and_write<dyno::ListAnswer>(bytes);
   dyno::read_and_write<dyno::Pull>(bytes);
   dyno::read_and_write<dyno::PullAnswer>(bytes);

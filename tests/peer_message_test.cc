@@ -81,7 +81,7 @@ TEST_CASE("sizes are checked before anything is kept") {
 
 TEST_CASE("a large body comes in parts, and nothing comes between them") {
   std::string large(kMessageBytesMax + 5, 'x');
-  Reply reply{0, large};
+  ForwardReply reply{0, large};
   std::string out;
   write_message(MessageKind::kReply, 9, reply, &out);
   std::string tail;
@@ -92,7 +92,7 @@ TEST_CASE("a large body comes in parts, and nothing comes between them") {
   PeerMessage message;
   std::string_view rest = bytes;
   REQUIRE(decoder.next(&rest, &message) == Result::kMessage);
-  Reply read;
+  ForwardReply read;
   REQUIRE(read_body(message.body, &read));
   CHECK(read.bytes == large);
   REQUIRE(decoder.next(&rest, &message) == Result::kMessage);
