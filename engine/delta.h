@@ -100,6 +100,10 @@ struct ItemId {
   return earlier.stamp != later.stamp ? earlier.stamp < later.stamp : earlier.index < later.index;
 }
 
+// A HyperLogLog is a type of its own among replicas, though a string to clients: no write of a mere
+// string can be united with its registers.
+inline constexpr auto kSketchType = static_cast<Type>(kTypeCount);
+
 // What one actor has added to a counter. Totals of an actor are ordered by generation, then stamp.
 // A generation is the stamp at which the actor began to count from nothing.
 struct Total {
@@ -120,11 +124,11 @@ struct Fact {
   Type type{};  // kTotal, kObserved, kType
   Stamp stamp = 0;
   Stamp prev = 0;  // The stamp that the origin replaced, 0: none.
-  std::string_view element;
-  std::string_view value;
+  std::string_view element = {};
+  std::string_view value = {};
   int64_t number = 0;
   double score = 0;
-  ItemId item;
+  ItemId item = {};
   uint32_t count = 1;
   Total total;  // kTotal, kObserved; total.stamp equals `stamp`.
 

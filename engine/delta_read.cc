@@ -232,7 +232,7 @@ void read_fact(PartReader& in, const Delta& delta, Fact& fact) {
   if (!in.ok()) return;
   const uint16_t parts = row_of(fact.kind).parts;
   fact.stamp = in.age(delta.stamp);
-  if (parts & kPartType) fact.type = Type{in.byte("a type from 0 to 4", 0, kTypeCount - 1)};
+  if (parts & kPartType) fact.type = Type{in.byte("a type from 0 to 5", 0, kTypeCount)};
   if (parts & kPartPrev) {
     const bool has_prev = in.byte("0 or 1: whether there is a previous stamp", 0, 1) == 1;
     if (has_prev) fact.prev = in.age(delta.stamp);

@@ -62,7 +62,8 @@ std::string shown_registers(std::string_view registers) {
 std::string shown(const Fact& fact) {
   const KindRow& row = row_of(fact.kind);
   std::string out = std::string(row.name) + " stamp=" + shown(fact.stamp);
-  if (row.parts & kPartType) out.append(" type=").append(type_name(fact.type));
+  if (row.parts & kPartType)
+    out.append(" type=").append(fact.type == kSketchType ? "sketch" : type_name(fact.type));
   if (row.parts & kPartPrev) out += " prev=" + shown(fact.prev);
   if (row.parts & kPartItem) {
     out += (fact.item.head ? " item=head:" : " item=tail:") + shown(fact.item.stamp) + ":" +

@@ -73,9 +73,11 @@ enum class EffectKind : uint8_t {
 
   // --- Lists. position: an index from the head, 0 first.
 
-  kListInsert,  // After: element has come before what was at `position` (0: head, size: tail).
-  kListSet,     // After: element is in the place of what was at `position`.
-  kListErase,   // Before: the `count` elements from `position` on.
+  // After: element has come before what was at `position` (0: head, size: tail). at_head: it was
+  // pushed there, if there was nothing else.
+  kListInsert,
+  kListSet,    // After: element is in the place of what was at `position`.
+  kListErase,  // Before: the `count` elements from `position` on.
 };
 
 struct Effect {
@@ -89,7 +91,11 @@ struct Effect {
   double score = 0;
   bool is_new = false;
   bool keeps_deadline = false;
+  bool at_head = false;
   Amount amount;
+  // What a floating increment was added to, unless is_new.
+  std::string_view before;
+  double score_before = 0;
 };
 
 // Receives effects in the order in which they happen, under the lock of their slot. Views are valid

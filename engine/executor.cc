@@ -6,6 +6,7 @@
 #include "engine/blocking.h"
 #include "engine/error_counts.h"
 #include "engine/stats.h"
+#include "protocol/byte_buffer.h"
 #include "protocol/check.h"
 #include "protocol/number.h"
 #include "protocol/words.h"
@@ -290,6 +291,23 @@ void Executor::run_locked(Context& context) {
   lock_for(context, &locks);
   prefetch_keys(context.db, locks);
   run_body(context);
+  finish(context, locks);
+}
+
+void Executor::run_under_locks(std::vector<SlotIndex> slots, bool all, int64_t now_ms,
+                               const std::function<void()>& body) {
+  Session session;
+  ByteBuffer unread;
+  Reply reply(&unread);
+  Context context{*this, keyspace_, limits_, session, reply};
+  context.now_ms = now_ms;
+  context.effects = recorder_;
+  LockSet locks;
+  locks.all = all;
+  if (!all) locks.slots = std::move(slots);
+  locks.seal();
+  lock_for(context, &locks);
+  body();
   finish(context, locks);
 }
 

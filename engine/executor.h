@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -67,6 +68,11 @@ class Executor {
     slot.table.prefetch_node(prefetch.position);
     slot.lock.unlock();
   }
+
+  // Runs what is no command, but changes keys as commands do: locks the slots, or all of them, then
+  // serves whoever waited for the changes.
+  void run_under_locks(std::vector<SlotIndex> slots, bool all, int64_t now_ms,
+                       const std::function<void()>& body);
 
   // Runs the queue of a transaction; called by EXEC's body.
   void run_queue(Context& exec);

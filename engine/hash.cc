@@ -162,18 +162,24 @@ void Hash::add(std::string_view field, std::string_view value, int64_t amount) {
 }
 
 void Hash::add(std::string_view field, std::string_view value, long double amount) {
+  std::string sum_before;
+  if (key_.records()) [[unlikely]] {
+    packed::Item::Buffer buffer;
+    if (FieldPlace place = find(field)) sum_before = place.value().view(&buffer);
+  }
   bool is_new = write(field, value, HashFields::Deadline::kKept);
   if (key_.records()) [[unlikely]]
-    record_added(field, value, is_new, {.part = amount});
+    record_added(field, value, is_new, {.part = amount}, sum_before);
 }
 
-void Hash::record_added(std::string_view field, std::string_view value, bool is_new,
-                        Amount amount) {
+void Hash::record_added(std::string_view field, std::string_view value, bool is_new, Amount amount,
+                        std::string_view sum_before) {
   key_.record({.kind = EffectKind::kFieldIncrement,
                .element = field,
                .value = value,
                .is_new = is_new,
-               .amount = amount});
+               .amount = amount,
+               .before = sum_before});
 }
 
 void Hash::record_due(std::string_view field) {

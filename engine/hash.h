@@ -54,7 +54,7 @@ class Hash {
   // A field that is due is as good as gone: writing or erasing it is recorded as its expiry first.
   [[gnu::cold]] void record_due(std::string_view field);
   [[gnu::cold]] void record_added(std::string_view field, std::string_view value, bool is_new,
-                                  Amount amount);
+                                  Amount amount, std::string_view sum_before = {});
   [[nodiscard]] bool must_be_large(Args pairs) const;
   void make_large();
 

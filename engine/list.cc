@@ -360,7 +360,10 @@ void List::push(ListEnd end, Args elements) {
   }
   if (!key_.records()) return;
   for (std::string_view element : elements) {
-    key_.record(EffectKind::kListInsert, element, {}, head ? 0 : static_cast<int64_t>(held++));
+    key_.record({.kind = EffectKind::kListInsert,
+                 .element = element,
+                 .position = head ? 0 : static_cast<int64_t>(held++),
+                 .at_head = head});
   }
 }
 

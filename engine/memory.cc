@@ -49,8 +49,8 @@ Caches& caches() {
 
 // --- Size classes -------------------------------------------------------------------------------
 
-// Steps of 4 up to 256, of 8 up to 512, of 64 up to 2048, then eight steps to a doubling: beyond the
-// smallest never more than an eighth is wasted.
+// Steps of 4 up to 256, of 8 up to 512, of 64 up to 2048, then eight steps to a doubling: beyond
+// the smallest never more than an eighth is wasted.
 constexpr size_t class_index(size_t size) {
   if (size <= 256) return (size + 3) / 4;
   if (size <= 512) return 64 + (size - 256 + 7) / 8;

@@ -141,16 +141,22 @@ void String::add(std::string_view bytes, int64_t amount) {
 }
 
 void String::add(std::string_view bytes, long double amount) {
+  std::string sum_before;
+  Buffer buffer;
+  if (key_.records()) [[unlikely]]
+    sum_before = view(&buffer);
   Before before = write(bytes, {DeadlineChange::Kind::kKeep}, Form::kText);
   if (key_.records()) [[unlikely]]
-    record_added(bytes, before, {.part = amount});
+    record_added(bytes, before, {.part = amount}, sum_before);
 }
 
-void String::record_added(std::string_view bytes, Before before, Amount amount) {
+void String::record_added(std::string_view bytes, Before before, Amount amount,
+                          std::string_view sum_before) {
   key_.record({.kind = EffectKind::kIncrement,
                .element = bytes,
                .is_new = before.is_missing,
-               .amount = amount});
+               .amount = amount,
+               .before = sum_before});
 }
 
 void String::rewrite(std::string_view bytes) {

@@ -61,7 +61,8 @@ class String {
   [[gnu::always_inline]] Before write(std::string_view bytes, DeadlineChange deadline, Form form);
   [[gnu::cold]] void record_assigned(std::string_view bytes, Before before,
                                      DeadlineChange deadline);
-  [[gnu::cold]] void record_added(std::string_view bytes, Before before, Amount amount);
+  [[gnu::cold]] void record_added(std::string_view bytes, Before before, Amount amount,
+                                  std::string_view sum_before = {});
 
   Key& key_;
   // What edit() found is a HyperLogLog, whose changes are recorded as a whole.

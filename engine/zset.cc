@@ -199,7 +199,8 @@ void ZSet::record_added(const ZSetView::Place& before, std::string_view member, 
                .element = member,
                .score = score,
                .is_new = !before.found,
-               .amount = {.part = amount}});
+               .amount = {.part = amount},
+               .score_before = before.score});
 }
 
 void ZSet::insert_packed(std::string_view member, double score) {

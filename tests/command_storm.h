@@ -188,11 +188,12 @@ class CommandStorm {
   }
   [[nodiscard]] size_t effect_count() const { return log_.size(); }
 
-  // Any engine's data set as text at a time; it records no effects from then on.
-  [[nodiscard]] static std::string describe(EngineClient& engine, int64_t now_ms) {
+  // Any engine's data set as text at a time; its effects go to `recorder` from then on.
+  [[nodiscard]] static std::string describe(EngineClient& engine, int64_t now_ms,
+                                            EffectRecorder* recorder = nullptr) {
     std::string text;
     engine.now_ms = now_ms;
-    engine.executor().set_recorder(nullptr);
+    engine.executor().set_recorder(recorder);
     for (int db = 0; db < kDatabases; ++db) {
       if (engine.keyspace().key_count(db) == 0) continue;
       engine.session().db = db;

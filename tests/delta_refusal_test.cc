@@ -227,7 +227,7 @@ TEST_CASE("registers") {
 
 TEST_CASE("types and totals") {
   for (const Kind kind : {Kind::kType, Kind::kTotal, Kind::kObserved}) {
-    CHECK(refusal_of(one(kind).u8(5)) == "byte 22: expected a type from 0 to 4; got 5");
+    CHECK(refusal_of(one(kind).u8(6)) == "byte 22: expected a type from 0 to 5; got 6");
   }
   const auto sum = [](Bytes bytes) { return refusal_of(bytes.u16(0).u64(0)); };
   CHECK(sum(total()) == "");

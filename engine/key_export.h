@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The whole state of a key as a delta: what repair sends to a replica that asks, and what a record
+// of a log holds. Merging it elsewhere gives what merging every write of the key would have given.
+#pragma once
+
+#include <string_view>
+
+#include "engine/delta.h"
+#include "engine/replica.h"
+
+namespace dyno {
+
+// Adds the key's facts, traces included; nothing when the key is unknown. The slot is locked.
+void export_key(Replica& replica, int db, std::string_view name, int64_t unix_ms,
+                FrameWriter* frame);
+
+// What a key's version is compared by: equal where the state that is alive is equal. Zero when
+// there is none. The slot is locked.
+[[nodiscard]] Digest key_version(Replica& replica, int db, std::string_view name);
+
+// Calls visit(db, name) for each key that has replicated state, alive or not. The slot is locked.
+template <class Visit>
+void for_each_replicated_key(Replica& replica, SlotIndex index, Visit&& visit) {
+  replica.keyspace().slot(index).table.for_each([&](uint64_t* word) {
+    const Entry* entry = EntryTable::node(*word);
+    visit(entry->db(), entry->key());
+    return true;
+  });
+  replica.slot(index).keys().for_each([&](uint64_t, uint64_t word) {
+    if (ReplicaSlot::is_stamp(word)) return;
+    const KeyRecord* record = ReplicaSlot::record(word);
+    if (!record->is_live) visit(record->db, std::string_view(record->name));
+  });
+}
+
+}  // namespace dyno

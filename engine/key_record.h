@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a node with replicas knows about one key besides its value: the stamps that decide which of
+// two writes is kept, and the traces of what is gone.
+//
+// The value itself lies in the keyspace, in the same encodings as on a node without replicas, which
+// has no records at all. A string that SET wrote, by far the most common key, has no record either:
+// its one stamp lies in the slot's map (replica_slot.h).
+//
+//   type rule   Facts that make the key a type count under that type. The type of the latest of
+//               them all is the key's, and elements no later than the latest one of any other type
+//               are gone: writing another type is a deletion, in the order of stamps.
+//   floor       What is older than clear, the database's flush, other_stamp or the time at which
+//               the key expired is gone.
+//   element     Its stamp is its own one in `stamps`, else `base`. A counter's stamps are its own.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/entry.h"
+#include "engine/item_ids.h"
+#include "engine/shared_counter.h"
+#include "engine/slot_digest.h"
+#include "engine/stamp.h"
+#include "engine/stamp_map.h"
+
+namespace dyno {
+
+// What a list has beside its elements.
+struct ListRecord {
+  ItemIds ids;       // Of the elements, in order.
+  StampMap changed;  // Stamps of elements that LSET replaced, by DigestHash::item.
+  // Identities of elements that are gone: in `dying`, those that were gone when it was last
+  // emptied, no later than dying_stamp; in `dead` the others.
+  ItemIds dead;
+  ItemIds dying;
+  Stamp dead_stamp = 0;
+  Stamp dying_stamp = 0;
+};
+
+// What a HyperLogLog has beside its value: the registers that were raised lately, since a clear
+// that is still on its way takes away those that are older than it.
+struct SketchRecord {
+  struct Raised {
+    Stamp stamp;
+    uint16_t index;
+    uint8_t rank;
+  };
+  std::vector<Raised> recent;
+  Stamp folded = 0;  // Latest stamp of what is no longer in `recent`.
+  uint64_t registers_hash = 0;
+};
+
+struct KeyRecord {
+  int db = 0;
+  Type type = Type::kString;
+  bool is_live = false;
+  // What was older than the deadline was dropped here because it had passed.
+  bool lapsed = false;
+  bool awaits_collection = false;
+
+  Stamp clear = 0;
+  Stamp deadline_stamp = 0;
+  int64_t deadline_ms = -1;
+  Stamp type_stamp = 0;
+  Stamp other_stamp = 0;
+  Stamp base = 0;
+  Stamp latest = 0;
+  Digest digest;  // This key's part of the slot's.
+  std::string name;
+
+  StampMap stamps;
+  // Fields, members: when they were removed. By element_name(), as counters.
+  std::unique_ptr<std::map<std::string, Stamp, std::less<>>> gone;
+  std::unique_ptr<std::map<std::string, SharedCounter, std::less<>>> counters;
+  // Stamps of fields' deadlines, by DigestHash::element.
+  std::unique_ptr<StampMap> field_deadlines;
+  // Deadlines of fields that are not here yet.
+  struct EarlyDeadline {
+    Stamp stamp;
+    int64_t at_ms;
+  };
+  std::unique_ptr<std::map<std::string, EarlyDeadline, std::less<>>> early_deadlines;
+  std::unique_ptr<ListRecord> list;
+  std::unique_ptr<SketchRecord> sketch;
+
+  [[nodiscard]] Stamp gone_stamp(Type element_type, std::string_view element) const {
+    if (gone == nullptr) return 0;
+    auto at = gone->find(element_name(element_type, element));
+    return at == gone->end() ? 0 : at->second;
+  }
+  // An element is one of its type: more than one may claim a key. A string's is the empty one.
+  [[nodiscard]] static std::string element_name(Type of, std::string_view element) {
+    return std::string(1, static_cast<char>(of)).append(element);
+  }
+  [[nodiscard]] static std::string_view bare_element(std::string_view name) {
+    return name.substr(1);
+  }
+  [[nodiscard]] SharedCounter* counter(Type of, std::string_view element) const {
+    if (counters == nullptr) return nullptr;
+    auto at = counters->find(element_name(of, element));
+    return at == counters->end() ? nullptr : &at->second;
+  }
+  [[nodiscard]] ListRecord& make_list() {
+    if (list == nullptr) list = std::make_unique<ListRecord>();
+    return *list;
+  }
+  // Nothing but what a plain stamp tells: a string without a deadline, last written as a whole.
+  [[nodiscard]] bool is_plain() const {
+    return is_live && type == Type::kString && base != 0 && base == latest && clear == base &&
+           type_stamp == base && other_stamp == 0 && deadline_ms < 0 && !lapsed &&
+           gone == nullptr && counters == nullptr && sketch == nullptr && list == nullptr;
+  }
+};
+
+}  // namespace dyno

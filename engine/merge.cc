@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/merge.h"
+
+#include <algorithm>
+
+#include "engine/key_merge.h"
+
+namespace dyno {
+namespace {
+
+constexpr std::string_view kFromTheFuture =
+    "a stamp lies more than 500 ms in the future of this node's clock";
+
+// The largest stamp of the deltas.
+Stamp latest_stamp(const std::vector<Delta>& deltas) {
+  Stamp latest = 0;
+  for (const Delta& delta : deltas) {
+    latest = std::max(latest, delta.stamp);
+    for (const Fact& fact : delta.facts) {
+      latest = std::max({latest, fact.stamp, fact.item.stamp});
+    }
+  }
+  return latest;
+}
+
+bool is_flush(const Delta& delta) {
+  return !delta.facts.empty() && delta.facts[0].kind == FactKind::kFlush;
+}
+
+// All slots are locked.
+void flush(Replica& replica, const Delta& delta, int64_t now_ms) {
+  for (uint32_t i = 0; i < kSlotCount; ++i) {
+    replica.flush_older(static_cast<SlotIndex>(i), delta.db, delta.facts[0].stamp, now_ms);
+  }
+}
+
+}  // namespace
+
+MergeOutcome merge(Replica& replica, const std::vector<Delta>& deltas, FrameOrigin origin,
+                   int64_t unix_ms) {
+  MergeOutcome outcome;
+  Stamp latest = latest_stamp(deltas);
+  if (HybridClock::is_too_far_ahead(latest, unix_ms)) {
+    outcome.refused = kFromTheFuture;
+    return outcome;
+  }
+  if (!replica.faults.no_stamp_raise) replica.clock().start_above(latest);
+  int64_t now_ms = replica.clock().now_ms(unix_ms);
+  std::vector<SlotIndex> slots;
+  bool all = false;
+  for (const Delta& delta : deltas) {
+    all |= is_flush(delta);
+    if (!is_flush(delta)) slots.push_back(replica.keyspace().hash(delta.key).slot());
+  }
+  replica.executor().run_under_locks(std::move(slots), all, now_ms, [&] {
+    for (const Delta& delta : deltas) {
+      if (is_flush(delta)) {
+        flush(replica, delta, now_ms);
+        continue;
+      }
+      KeyMerge key(replica, delta.db, delta.key, origin, now_ms, &outcome);
+      for (const Fact& fact : delta.facts) key.apply(fact);
+      key.finish();
+    }
+  });
+  return outcome;
+}
+
+MergeOutcome merge(Replica& replica, std::string_view frame, FrameOrigin origin, int64_t unix_ms) {
+  std::vector<Delta> deltas;
+  std::string refused = read_frame(frame, &deltas);
+  if (refused.empty()) return merge(replica, deltas, origin, unix_ms);
+  MergeOutcome outcome;
+  outcome.refused = std::move(refused);
+  return outcome;
+}
+
+}  // namespace dyno

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The replicated state of one slot: the records of its keys, its digest, and when its databases
+// were flushed. Guarded by the slot's lock.
+//
+//   word of a key := stamp | address of a KeyRecord << 8      a stamp's low byte, its rack, is not
+//   0
+//
+// A plain stamp S stands for a string that was set at S, which is also when everything older was
+// cleared.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/key_record.h"
+#include "engine/slot_digest.h"
+#include "engine/stamp_map.h"
+
+namespace dyno {
+
+class ReplicaSlot {
+ public:
+  static constexpr int kDatabases = 16;
+
+  ReplicaSlot() = default;
+  ~ReplicaSlot() { clear(); }
+  ReplicaSlot(const ReplicaSlot&) = delete;
+  ReplicaSlot& operator=(const ReplicaSlot&) = delete;
+
+  [[nodiscard]] static bool is_stamp(uint64_t word) { return (word & 0xff) != 0; }
+  [[nodiscard]] static KeyRecord* record(uint64_t word) {
+    return reinterpret_cast<KeyRecord*>(word >> 8);
+  }
+  [[nodiscard]] static uint64_t word(const KeyRecord* record) {
+    return static_cast<uint64_t>(reinterpret_cast<uintptr_t>(record)) << 8;
+  }
+
+  [[nodiscard]] uint64_t find(uint64_t key_hash) const { return keys_.find(key_hash); }
+  void set(uint64_t key_hash, uint64_t word) { keys_.set(key_hash, word); }
+  void erase(uint64_t key_hash) { keys_.erase(key_hash); }
+  [[nodiscard]] const StampMap& keys() const { return keys_; }
+
+  [[nodiscard]] Stamp flushed(int db) const {
+    return flushed_ == nullptr ? 0 : (*flushed_)[static_cast<size_t>(db)];
+  }
+  void set_flushed(int db, Stamp stamp) {
+    if (flushed_ == nullptr) flushed_ = std::make_unique<std::array<Stamp, kDatabases>>();
+    (*flushed_)[static_cast<size_t>(db)] = stamp;
+  }
+
+  // Forgets everything.
+  void clear() {
+    keys_.for_each([](uint64_t, uint64_t word) {
+      if (!is_stamp(word)) delete record(word);
+    });
+    keys_ = StampMap();
+    digest = {};
+    awaiting.clear();
+    flushed_.reset();
+  }
+
+  Digest digest;
+  // Hashes of keys whose records hold traces of what is gone.
+  std::vector<uint64_t> awaiting;
+
+ private:
+  StampMap keys_;
+  std::unique_ptr<std::array<Stamp, kDatabases>> flushed_;
+};
+
+}  // namespace dyno
