@@ -8,6 +8,7 @@
 
 #include "engine/memory.h"
 #include "engine/packed_entry.h"
+#include "engine/reclaimer.h"
 #include "engine/value.h"
 
 namespace dyno {
@@ -25,6 +26,9 @@ packed::Encoded encode_score(double score) {
 LargeZSet* make_large_zset() {
   return new (memory::allocate(sizeof(LargeZSet))) LargeZSet;
 }
+
+// From this size on, removing more than stays moves what stays.
+constexpr uint64_t kMovedFromSize = 4096;
 
 void add_to(LargeZSet& large, std::string_view text, double score) {
   Member* member = Member::make(score, text);
@@ -273,6 +277,9 @@ void ZSet::erase_range(uint64_t first, uint64_t count) {
   }
   if (count == set.size()) return key_.erase_empty();
   if (set.is_large()) {
+    if (set.size() >= kMovedFromSize && set.size() - count < count) {
+      return keep_outside(first, count);
+    }
     LargeZSet& large = set.large();
     Member* run[BTree::kLeafMembers];
     uint32_t positions[BTree::kLeafMembers];
@@ -296,6 +303,30 @@ void ZSet::erase_range(uint64_t first, uint64_t count) {
   const uint8_t* from = begin;
   for (uint64_t i = 0; i < first; ++i) from = packed::next(packed::next(from));
   erase_packed(static_cast<uint64_t>(from - begin), count);
+}
+
+void ZSet::keep_outside(uint64_t first, uint64_t count) {
+  LargeZSet& old = view().large();
+  LargeZSet* kept = make_large_zset();
+  auto keep = [&](uint64_t from, uint64_t members) {
+    Member* run[BTree::kLeafMembers];
+    while (members > 0) {
+      size_t taken = old.tree.erase_run(from, members, run);
+      members -= taken;
+      for (size_t i = 0; i < taken; ++i) __builtin_prefetch(run[i]);
+      for (size_t i = 0; i < taken; ++i) {
+        kept->tree.insert(run[i]);
+        kept->table.insert(element_position(run[i]->text()), run[i]);
+      }
+    }
+  };
+  keep(0, first);
+  keep(count, old.tree.size() - count);
+  Entry* removed =
+      Entry::make(Type::kZSet, Encoding::kLarge, key_.db(), key_.name(), false, sizeof(LargeZSet*));
+  removed->set_large(&old);
+  key_.entry()->set_large(kept);
+  key_.context().keyspace.reclaimer().give(removed);
 }
 
 void ZSet::replace(Key& key, MemberList& members) {

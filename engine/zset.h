@@ -152,7 +152,7 @@ class ZSet {
   // Removes a member that was found. Erases the key with the last one.
   void erase(const ZSetView::Place& place, std::string_view member);
   // Removes `count` members from rank `first` on, all of which exist. Erases the key when none is
-  // left.
+  // left. The time is that of what is removed or, in a large set, of what stays, if that is less.
   void erase_range(uint64_t first, uint64_t count);
   // Makes the key hold exactly these distinct members in place of whatever it holds, which they may
   // lie in, without a deadline; erases it when there are none. Puts `members` in order.
@@ -168,6 +168,9 @@ class ZSet {
   [[gnu::cold]] void record_added(const ZSetView::Place& before, std::string_view member,
                                   double score, double amount);
   void make_large();
+  // The same as erase_range() for a large set of which little stays: moves that to a new one, and
+  // gives the old one to the reclaimer.
+  void keep_outside(uint64_t first, uint64_t count);
   void insert_packed(std::string_view member, double score);
   void erase_packed(uint64_t offset, uint64_t pairs);
 

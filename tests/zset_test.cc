@@ -348,6 +348,36 @@ TEST_CASE_FIXTURE(ZSets, "zset: a large one is freed in slices") {
   });
 }
 
+TEST_CASE_FIXTURE(ZSets, "zset: of a range that is most of a large set, the rest stays as it was") {
+  ZSets& run = *this;
+  struct Cut {
+    int first, last;
+  };
+  for (Cut cut : {Cut{0, 8999}, Cut{1000, 9998}, Cut{1, 9999}, Cut{7, 9990}, Cut{2000, 7001}}) {
+    add_many("z", 10000);
+    int removed = cut.last - cut.first + 1;
+    CHECK(client.run({"ZREMRANGEBYRANK", "z", std::to_string(cut.first),
+                      std::to_string(cut.last)}) == ":" + std::to_string(removed) + "\r\n");
+    CHECK(run("ZCARD z") == ":" + std::to_string(10000 - removed) + "\r\n");
+    std::string left;
+    for (int i = 0; i < 10000; ++i) {
+      std::string member = "member:" + std::to_string(i);
+      bool stays = i < cut.first || i > cut.last;
+      if (stays) left += (left.empty() ? "" : " ") + member;
+      if (i % 97 == 0 || i == cut.first || i == cut.last) {
+        std::string score = std::to_string(i);
+        CHECK(client.run({"ZSCORE", "z", member}) ==
+              (stays ? "$" + std::to_string(score.size()) + "\r\n" + score + "\r\n" : "$-1\r\n"));
+      }
+    }
+    CHECK(joined(run("ZRANGE z 0 -1")) == left);
+    CHECK(client.run({"ZADD", "z", "-1", "member:" + std::to_string(cut.first)}) == ":1\r\n");
+    CHECK(joined(run("ZRANGE z 0 0")) == "member:" + std::to_string(cut.first));
+    CHECK(run("DEL z") == ":1\r\n");
+    client.keyspace().reclaimer().finish();
+  }
+}
+
 TEST_CASE_FIXTURE(ZSets, "zset: mutators record what they changed") {
   for (int large = 0; large < 2; ++large) {
     client.limits().zset_packed_entries = large ? 0 : 128;
