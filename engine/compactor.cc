@@ -7,7 +7,7 @@
 namespace dyno {
 namespace {
 
-constexpr auto kBudget = std::chrono::microseconds(100);
+constexpr auto kBudget = std::chrono::microseconds(200);
 
 // Counts the choices that found any.
 std::atomic<uint64_t> choices{0};

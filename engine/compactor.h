@@ -18,7 +18,7 @@ class Compactor {
  public:
   Compactor(Keyspace& keyspace, uint32_t begin_slot, uint32_t end_slot);
 
-  // To be called every 10 ms or so; no slot is locked by the caller. Works for a tenth of a
+  // To be called every 10 ms or so; no slot is locked by the caller. Works for a fifth of a
   // millisecond at most, and only after spans were chosen.
   void run();
   // Any thread: chooses spans, for all compactors.

@@ -24,7 +24,7 @@ constexpr int64_t kExpireBudgetUs = 500;
 constexpr int64_t kVisitPeriodMs = 100;
 constexpr int64_t kQuietMs = 500;  // A client's buffers are given back after this.
 constexpr int64_t kCompactionPeriodMs = 10;
-constexpr int64_t kChoicePeriodMs = 300;  // Of the spans that compaction empties.
+constexpr int64_t kChoicePeriodMs = 100;  // Of the spans that compaction empties.
 
 uint32_t share_begin(int index, int count) {
   return kSlotCount * static_cast<uint32_t>(index) / static_cast<uint32_t>(count);
