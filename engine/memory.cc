@@ -340,7 +340,7 @@ void* allocate_large(ThreadCache& own, size_t size) {
 }
 
 // Objects are as large as what they are aligned to at least.
-constexpr size_t round_up(size_t size) {
+[[maybe_unused]] constexpr size_t round_up(size_t size) {
   return std::max<size_t>((size + 7) & ~size_t{7}, kObjectBytesMin);
 }
 
