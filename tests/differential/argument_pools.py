@@ -186,8 +186,10 @@ KEEP_ARGUMENTS = {
     b"ZSCAN", b"SET", b"PSETEX", b"SETEX", b"GETEX", b"PEXPIREAT", b"MOVE", b"COPY",
 }  # fmt: skip
 
-# Commands that a changed argument could make wait for ever, or return an arbitrary part.
+# Commands that a changed argument could make wait for ever, or return an arbitrary part, or a dump
+# of 7.0's version.
 NEVER_CHANGED = {
+    b"DUMP",
     b"BLPOP", b"BRPOP", b"BLMOVE", b"BRPOPLPUSH", b"BLMPOP", b"BZPOPMIN", b"BZPOPMAX", b"BZMPOP",
     b"WAIT", b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER", b"SPOP", b"SCAN", b"HSCAN", b"SSCAN",
         b"ZSCAN",

@@ -215,6 +215,10 @@ STRLEN <k>
 SET <k> (HYLL | foo | <v>)
 SETRANGE <k> (4 | 5 | 8) <si>
 DEL <k>
+EXPIRE <k> <ttl>
+PERSIST <k>
+TYPE <k>
+OBJECT ENCODING <k> ~ encoding
 """
 
 FAMILIES["geo"] = r"""

@@ -76,10 +76,10 @@ class Grammar:
     def add_family(self, name, text):
         """Compile the templates of one family; the list it returns is the family's source."""
         # Strings that were HyperLogLogs and got other bytes are corrupt: what PFADD makes of them
-        # then is not defined, so other families leave these keys alone.
+        # then is not defined, so that family and the others leave each other's keys alone.
         others = [key for key in self.all_keys if not raw(key).startswith(b"hyperloglog")]
-        key_pool = self.keys[name] * 40 + others
-        local = {"k": key_pool, "K": self.all_keys}
+        key_pool = self.keys[name] * 40 + ([] if name == "hyperloglog" else others)
+        local = {"k": key_pool, "K": others or self.all_keys}
         table = []
         for line in text.replace("\\\n", " ").strip().splitlines():
             line = line.strip()

@@ -92,7 +92,7 @@ def same_double(mine, reference):
         return False
     if value != other and not (math.isnan(value) and math.isnan(other)):
         return False
-    if value == 0 and mine == b"0":
+    if value == 0 and mine in (b"0", b"-0"):
         return deliberate("negative-zero")
     return bytes(mine) == shortest_double(value) and deliberate("double-text")
 
