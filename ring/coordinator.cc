@@ -16,6 +16,8 @@ std::string error(std::string_view text) {
   return "-" + std::string(text) + "\r\n";
 }
 
+constexpr std::string_view kUnknownText =
+    "UNKNOWN write applied on 0 or more replicas; outcome unknown";
 constexpr std::string_view kCrossSlot =
     "CROSSSLOT Keys in request don't hash to the same slot, and no node owns all of them";
 
@@ -262,10 +264,8 @@ void Coordinator::try_elsewhere(Now now, uint64_t id, Operation& op) {
   }
   if (node == self_) return run_here(now, id, op);
   if (node != kNoNode) return forward(now, id, op, node);
-  bool unknown = op.request.write && op.maybe_applied;
   std::string bytes = op.reply.empty() ? refusal_for(op.tokens) : std::move(op.reply);
-  if (unknown) bytes = error("UNKNOWN write applied on 0 or more replicas; outcome unknown");
-  finish(id, unknown ? Outcome::kUnknown : Outcome::kNotApplied, std::move(bytes));
+  finish(id, Outcome::kNotApplied, std::move(bytes));
 }
 
 void Coordinator::run_here(Now now, uint64_t id, Operation& op) {
@@ -313,6 +313,12 @@ void Coordinator::ran(Now now, uint64_t run, std::string reply, std::vector<Fram
 void Coordinator::finish(uint64_t id, Outcome outcome, std::string bytes) {
   auto found = operations_.find(id);
   Operation& op = found->second;
+  if (outcome == Outcome::kNotApplied && op.request.write &&
+      (op.maybe_applied || !op.pending.empty())) {
+    // It was refused here, but another node may have run it.
+    outcome = Outcome::kUnknown;
+    bytes = error(kUnknownText);
+  }
   if (outcome == Outcome::kNotApplied) ++counts_.refused;
   if (outcome == Outcome::kUnknown) ++counts_.unknown;
   if (op.is_client) {
@@ -351,8 +357,7 @@ void Coordinator::lose(Now now, uint64_t id, Operation& op, NodeIndex node) {
   op.pending.erase(pending);
   op.maybe_applied = true;
   if (op.request.write && !op.request.repeatable) {
-    return finish(id, Outcome::kUnknown,
-                  error("UNKNOWN write applied on 0 or more replicas; outcome unknown"));
+    return finish(id, Outcome::kUnknown, error(kUnknownText));
   }
   if (op.pending.empty()) try_elsewhere(now, id, op);
 }
@@ -392,8 +397,7 @@ void Coordinator::expire(uint64_t id, Operation& op) {
   switch (op.phase) {
     case Phase::kForwarded:
       if (op.request.write) {
-        return finish(id, Outcome::kUnknown,
-                      error("UNKNOWN write applied on 0 or more replicas; outcome unknown"));
+        return finish(id, Outcome::kUnknown, error(kUnknownText));
       }
       return finish(id, Outcome::kNotApplied, error("TRYAGAIN no replica answered in time"));
     case Phase::kRunning:

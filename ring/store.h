@@ -81,11 +81,12 @@ class Store {
   virtual std::optional<Frame> restamp(const Frame& frame, Stamp stamp) = 0;
 
   // A stamp at or above that of every write of this lane's thread that was handed to the ring, and
-  // below that of every other write that the thread ran, runs or will run.
+  // below that of every other write that the thread ran, runs or will run. Goes on with time when
+  // nothing is written.
   virtual Stamp watermark() = 0;
   // A peer's clock was heard of; false when it is too far ahead.
   virtual bool observe(Stamp stamp) = 0;
-  // Largest stamp drawn or seen.
+  // Now: the largest stamp drawn or seen, and not before this node's time. Later stamps are larger.
   virtual Stamp clock() = 0;
 };
 

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What breaks, and when. A quorum survives one fault at a time in a data center: a crash loses a
+// whole memory, so that until the node is filled again nothing else may break. Seeds with unsafe
+// crashes ignore that, and are not held to what quorums promised before.
+#include <algorithm>
+
+#include "tests/simulator/world.h"
+
+namespace dyno::simulator {
+
+bool World::is_whole() const {
+  if (!blocked_.empty()) return false;
+  for (const Process& process : processes_) {
+    if (!process.up || process.paused) return false;
+    for (const View::NodeView& seen : process.steward->view()->nodes) {
+      if (seen.state != NodeState::kNormal) return false;
+    }
+  }
+  return true;
+}
+
+void World::next_fault() {
+  if (calm_) return;
+  at(fault_random_.between(conditions_.fault_every_us / 4, conditions_.fault_every_us * 2),
+     [this] { next_fault(); });
+  bool recovering = std::any_of(processes_.begin(), processes_.end(), [](const Process& process) {
+    return !process.up || process.steward->own_state() == NodeState::kLoading;
+  });
+  if (recovering) {
+    if (!conditions_.unsafe_crashes) return;
+    void_before_us_ = now_us_;
+  }
+  int64_t dice = fault_random_.below(100);
+  if ((dice -= conditions_.partition_percent) < 0) return make_partition();
+  if ((dice -= conditions_.pause_percent) < 0) return make_pause();
+  if ((dice -= conditions_.crash_percent) < 0) return make_crash();
+  if ((dice -= conditions_.clock_percent) < 0) return make_clock_fault();
+}
+
+void World::make_partition() {
+  auto count = static_cast<int64_t>(processes_.size());
+  if (count < 2) return;
+  std::set<std::pair<NodeIndex, NodeIndex>> cut;
+  auto apart = [&](auto is_inside) {
+    for (NodeIndex a = 0; a < count; ++a) {
+      for (NodeIndex b = 0; b < count; ++b) {
+        if (is_inside(a) && !is_inside(b)) cut.insert({a, b});
+      }
+    }
+  };
+  auto chosen = static_cast<NodeIndex>(fault_random_.below(count));
+  const Topology::Node& like = topology_.node(chosen);
+  uint64_t sides = fault_random_.next();
+  switch (fault_random_.below(5)) {
+    case 0:
+      probe("fault: node cut off");
+      apart([&](NodeIndex node) { return node == chosen; });
+      break;
+    case 1:
+      probe("fault: ring split");
+      apart([&](NodeIndex node) { return (sides >> node % 64 & 1) != 0; });
+      break;
+    case 2:
+      probe("fault: rack cut off");
+      apart([&](NodeIndex node) { return topology_.node(node).rack_number == like.rack_number; });
+      break;
+    case 3:
+      probe("fault: data center cut off");
+      apart([&](NodeIndex node) { return topology_.node(node).dc_index == like.dc_index; });
+      break;
+    default: {
+      auto other = static_cast<NodeIndex>(fault_random_.below(count));
+      if (other != chosen) cut.insert({chosen, other});
+      probe("fault: one link cut");
+    }
+  }
+  bool one_way = fault_random_.percent(30);
+  if (one_way) probe("fault: one way only");
+  std::vector<std::pair<NodeIndex, NodeIndex>> pairs;
+  for (auto [a, b] : cut) {
+    pairs.push_back({a, b});
+    if (!one_way) pairs.push_back({b, a});
+  }
+  for (auto [a, b] : pairs) set_blocked(a, b, true);
+  trace(7, pairs.size());
+  int64_t for_us = fault_random_.percent(80) ? fault_random_.between(100, 4000) * kMs
+                                             : fault_random_.between(4, 20) * kSecond;
+  at(for_us, [this, pairs] {
+    for (auto [a, b] : pairs) set_blocked(a, b, false);
+  });
+}
+
+void World::make_pause() {
+  auto node = static_cast<NodeIndex>(fault_random_.below(static_cast<int64_t>(processes_.size())));
+  if (!processes_[node].up || processes_[node].paused) return;
+  probe("fault: process stopped for a while");
+  pause(node, fault_random_.percent(70) ? fault_random_.between(10, 2000) * kMs
+                                        : fault_random_.between(2, 12) * kSecond);
+}
+
+void World::make_crash() {
+  auto node = static_cast<NodeIndex>(fault_random_.below(static_cast<int64_t>(processes_.size())));
+  if (!processes_[node].up) return;
+  bool has_twin = topology_.dcs()[topology_.node(node).dc_index].racks.size() > 1;
+  if (!is_whole() || !has_twin) {
+    if (!conditions_.unsafe_crashes) return;
+    void_before_us_ = now_us_;
+  }
+  probe("fault: process lost its memory");
+  crash(node);
+  last_disturbed_us_ = now_us_;
+  at(fault_random_.between(10, fault_random_.percent(70) ? 500 : 10'000) * kMs, [this, node] {
+    if (!processes_[node].up) start(node);
+  });
+}
+
+void World::make_clock_fault() {
+  auto node = static_cast<NodeIndex>(fault_random_.below(static_cast<int64_t>(processes_.size())));
+  probe("fault: clock set");
+  trace(8, node);
+  processes_[node].wall_offset_ms = fault_random_.between(-2000, 2000);
+  at(fault_random_.between(200, 8000) * kMs,
+     [this, node] { processes_[node].wall_offset_ms = fault_random_.between(-40, 40); });
+}
+
+void World::heal() {
+  calm_ = true;
+  trace(9, 0);
+  std::vector<std::pair<NodeIndex, NodeIndex>> pairs(blocked_.begin(), blocked_.end());
+  for (auto [a, b] : pairs) set_blocked(a, b, false);
+  for (NodeIndex node = 0; node < processes_.size(); ++node) {
+    processes_[node].wall_offset_ms = fault_random_.between(-40, 40);
+    if (!processes_[node].up) start(node);
+  }
+}
+
+}  // namespace dyno::simulator

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/simulator/world.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "protocol/check.h"
+
+namespace dyno::simulator {
+namespace {
+
+// 2026-01-01, so that clocks may be set back.
+constexpr int64_t kStartUnixMs = 1767225600000;
+
+}  // namespace
+
+std::string Conditions::describe() const {
+  auto number = [](int64_t value) { return std::to_string(value); };
+  return "delay " + number(delay_us_min) + "+" + number(delay_us_spread) + " us, wan " +
+         number(wan_delay_us) + " us, resets " + number(reset_per_million) + "/M, partitions " +
+         number(partition_percent) + " pauses " + number(pause_percent) + " crashes " +
+         number(crash_percent) + (unsafe_crashes ? " (any time)" : "") + " clocks " +
+         number(clock_percent) + ", a fault every " + number(fault_every_us / kMs) +
+         " ms, a request every " + number(op_every_us) + " us for " + number(load_us / kSecond) +
+         " s, " + number(lanes) + " lanes, " + number(keys) + " keys, log " +
+         number(static_cast<int64_t>(log_bytes_max)) + " bytes";
+}
+
+World::World(uint64_t seed, bool verbose)
+    : seed_(seed),
+      verbose_(verbose),
+      random_(seed),
+      network_random_(random_.fork()),
+      fault_random_(random_.fork()),
+      op_random_(random_.fork()) {
+  draw_conditions();
+  build_topology();
+}
+
+World::~World() = default;
+
+void World::draw_conditions() {
+  Conditions& c = conditions_;
+  // Each class is off in about a third of the seeds, so that others show by themselves.
+  auto sometimes = [this](int64_t value) { return random_.percent(70) ? value : 0; };
+  c.delay_us_min = random_.between(50, 2000);
+  c.delay_us_spread = random_.percent(50) ? random_.between(100, 50 * kMs) : 500;
+  c.wan_delay_us = random_.between(1, 100) * kMs;
+  c.reset_per_million = sometimes(random_.between(100, 5000));
+  c.partition_percent = sometimes(40);
+  c.pause_percent = sometimes(20);
+  c.crash_percent = sometimes(30);
+  c.clock_percent = sometimes(10);
+  c.unsafe_crashes = random_.percent(30);
+  c.fault_every_us = sometimes(random_.between(300, 4000) * kMs);
+  c.op_every_us = random_.between(2 * kMs, 40 * kMs);
+  c.load_us = random_.between(10, 40) * kSecond;
+  c.lanes = static_cast<int>(random_.between(1, 3));
+  c.keys = static_cast<int>(random_.between(2, 40));
+  c.log_bytes_max =
+      random_.percent(30) ? static_cast<size_t>(random_.between(500, 5000)) : size_t{1} << 20;
+}
+
+void World::build_topology() {
+  std::vector<NodeSpec> specs;
+  int64_t dcs = random_.percent(60) ? 1 : random_.between(2, 4);
+  for (int64_t dc = 0; dc < dcs; ++dc) {
+    int64_t racks = random_.percent(70) ? 3 : random_.between(1, 3);
+    for (int64_t rack = 0; rack < racks; ++rack) {
+      int64_t nodes = random_.percent(50) ? 1 : random_.between(1, dcs > 1 ? 2 : 4);
+      for (int64_t node = 0; node < nodes; ++node) {
+        auto port = static_cast<uint16_t>(1000 + specs.size());
+        specs.push_back({"dc" + std::to_string(dc),
+                         "r" + std::to_string(rack),
+                         {static_cast<Token>(random_.next())},
+                         "host",
+                         port});
+      }
+    }
+  }
+  DYNO_CHECK(Topology::make(specs, &topology_).empty());
+  processes_.resize(topology_.nodes().size());
+  for (Process& process : processes_) {
+    process.drift_ppm = random_.between(-200, 200);
+    process.wall_offset_ms = random_.between(-40, 40);
+  }
+}
+
+void World::at(int64_t delay_us, std::function<void()> act) {
+  events_.push({now_us_ + std::max<int64_t>(delay_us, 0), next_event_++, std::move(act)});
+}
+
+// As at(), but for one life of a process: later when it is paused, never when it died.
+void World::on(NodeIndex node, int64_t delay_us, std::function<void()> act) {
+  uint64_t life = processes_[node].life;
+  at(delay_us, [this, node, life, act = std::move(act)]() mutable {
+    Process& process = processes_[node];
+    if (process.life != life) return;
+    if (process.paused) {
+      process.backlog.push_back(std::move(act));
+    } else {
+      act();
+    }
+  });
+}
+
+void World::step() {
+  Event event = events_.top();
+  events_.pop();
+  now_us_ = event.at_us;
+  event.act();
+}
+
+void World::run_until(int64_t until_us) {
+  while (!events_.empty() && events_.top().at_us <= until_us && failures_.empty()) step();
+  now_us_ = std::max(now_us_, until_us);
+}
+
+Now World::now_of(NodeIndex node) const {
+  const Process& process = processes_[node];
+  int64_t local_us = now_us_ + now_us_ * process.drift_ppm / 1'000'000 + kSecond;
+  return {local_us, kStartUnixMs + local_us / kMs + process.wall_offset_ms};
+}
+
+void World::trace(uint64_t a, uint64_t b) {
+  uint64_t words[4] = {trace_hash_, static_cast<uint64_t>(now_us_), a, b};
+  for (uint64_t word : words) {
+    trace_hash_ = (trace_hash_ ^ word) * 0x9e3779b97f4a7c15;
+    trace_hash_ ^= trace_hash_ >> 29;
+  }
+}
+
+void World::fail(std::string what) {
+  failures_.push_back("at " + std::to_string(now_us_ / kMs) + " ms: " + std::move(what));
+}
+
+void World::start(NodeIndex node) {
+  Process& process = processes_[node];
+  process.up = true;
+  process.paused = false;
+  ++process.life;
+  ++process.incarnation;
+  trace(1, node);
+  process.store = std::make_unique<ElementStore>(topology_, node, process.incarnation, &ledger_);
+  process.store->set_time(now_of(node).unix_ms);
+  process.steward = std::make_unique<Steward>(topology_, node, process.incarnation,
+                                              StewardOptions{}, *process.store);
+  LaneOptions options;
+  options.stream.log_bytes_max = conditions_.log_bytes_max;
+  options.stream.window_bytes_max = 4096;
+  options.stream.batch_bytes_max = 1024;
+  Identity identity{"simulated", 0, node, process.incarnation,
+                    static_cast<uint16_t>(conditions_.lanes)};
+  for (int lane = 0; lane < conditions_.lanes; ++lane) {
+    process.lanes.push_back(std::make_unique<Lane>(topology_, identity, static_cast<uint16_t>(lane),
+                                                   options, *process.store,
+                                                   lane == 0 ? process.steward.get() : nullptr));
+  }
+  process.links.assign(static_cast<size_t>(conditions_.lanes), {});
+  process.timer_us.assign(static_cast<size_t>(conditions_.lanes), -1);
+  for (int lane = 0; lane < conditions_.lanes; ++lane) {
+    process.lanes[static_cast<size_t>(lane)]->handle_timeout(now_of(node));
+    settle(node, static_cast<uint16_t>(lane));
+  }
+}
+
+void World::crash(NodeIndex node) {
+  Process& process = processes_[node];
+  trace(2, node);
+  collect_probes(process);
+  for (auto& [id, op] : ledger_.ops) {
+    if (op.node == node && op.ended_us < 0) op.ended_us = now_us_;
+  }
+  std::vector<uint64_t> cut;
+  for (const auto& [id, connection] : connections_) {
+    if (!connection.there.open && !connection.back.open) continue;
+    if (connection.from == node || connection.to == node) cut.push_back(id);
+  }
+  ++process.life;
+  process.up = false;
+  process.paused = false;
+  process.backlog.clear();
+  process.lanes.clear();
+  process.steward.reset();
+  process.store.reset();
+  for (uint64_t id : cut) break_link(id);
+}
+
+void World::pause(NodeIndex node, int64_t for_us) {
+  Process& process = processes_[node];
+  process.paused = true;
+  trace(3, node);
+  uint64_t life = process.life;
+  at(for_us, [this, node, life] {
+    Process& resumed = processes_[node];
+    if (resumed.life != life) return;
+    resumed.paused = false;
+    for (auto& act : std::exchange(resumed.backlog, {})) {
+      if (resumed.life != life) return;
+      act();
+    }
+  });
+}
+
+// Does what a lane wants done, until it wants nothing more.
+void World::settle(NodeIndex node, uint16_t lane) {
+  Process& process = processes_[node];
+  uint64_t life = process.life;
+  while (process.life == life) {
+    process.store->set_time(now_of(node).unix_ms);
+    Outbox box = std::move(process.lanes[lane]->drain());
+    process.lanes[lane]->drain().clear();
+    if (box.empty()) break;
+    for (auto& [peer, reason] : box.hangups) {
+      trace(4, peer);
+      probe("hangup: " + reason.substr(0, reason.find(':')));
+      auto found = process.links[lane].find(peer);
+      if (found == process.links[lane].end()) continue;
+      close_end(found->second, false);
+      process.links[lane].erase(peer);
+    }
+    for (NodeIndex peer : box.dials) dial(node, lane, peer);
+    for (auto& [peer, bytes] : box.to_nodes) {
+      auto found = process.links[lane].find(peer);
+      if (found != process.links[lane].end()) send(found->second, true, std::move(bytes));
+    }
+    for (auto& [link, bytes] : box.to_links) send(link, false, std::move(bytes));
+    for (const Outbox::Close& close : box.closes) {
+      probe("closed: " + close.reason.substr(0, close.reason.find(':')));
+      close_end(close.link, true);
+    }
+    for (const Note& note : box.notes) route(node, note);
+    for (const Outbox::Answer& answer : box.answers) {
+      answered(answer.request, answer.outcome, answer.bytes);
+    }
+    for (const Outbox::Run& run : box.runs) {
+      if (network_random_.percent(80)) {
+        run_command(node, lane, run);
+      } else {
+        on(node, network_random_.below(3 * kMs), [this, node, lane, run] {
+          run_command(node, lane, run);
+          settle(node, lane);
+        });
+      }
+    }
+  }
+  if (process.life == life) arm(node, lane);
+}
+
+void World::run_command(NodeIndex node, uint16_t lane, const Outbox::Run& run) {
+  Process& process = processes_[node];
+  process.store->set_time(now_of(node).unix_ms);
+  std::vector<Frame> frames;
+  std::string reply = process.store->run(run.command, &frames);
+  process.lanes[lane]->ran(now_of(node), run.run, std::move(reply), std::move(frames));
+}
+
+void World::arm(NodeIndex node, uint16_t lane) {
+  Process& process = processes_[node];
+  int64_t wanted_us = process.lanes[lane]->next_timeout();
+  int64_t& timer_us = process.timer_us[lane];
+  // A timer that fires too early is harmless; one that fires late is not.
+  if (wanted_us == kNever || (timer_us >= 0 && timer_us <= wanted_us)) return;
+  timer_us = wanted_us;
+  int64_t delay_us = std::max<int64_t>(wanted_us - now_of(node).mono_us, 10);
+  on(node, delay_us, [this, node, lane] {
+    Process& fired = processes_[node];
+    fired.timer_us[lane] = -1;
+    fired.store->set_time(now_of(node).unix_ms);
+    trace(5, node);
+    fired.lanes[lane]->handle_timeout(now_of(node));
+    settle(node, lane);
+  });
+}
+
+void World::route(NodeIndex node, const Note& note) {
+  constexpr int64_t kNoteDelayUs = 40;
+  Process& process = processes_[node];
+  if (std::holds_alternative<ViewChanged>(note)) {
+    Stamp horizon = std::get<ViewChanged>(note).view->horizon;
+    horizon_ = std::max(horizon_, horizon);
+    process.store->collect(horizon);
+    for (uint16_t lane = 0; lane < process.lanes.size(); ++lane) {
+      on(node, kNoteDelayUs, [this, node, lane, note] {
+        processes_[node].lanes[lane]->handle_note(now_of(node), note);
+        settle(node, lane);
+      });
+    }
+  } else if (const auto* clean = std::get_if<SlotsClean>(&note)) {
+    auto lane = static_cast<uint16_t>(clean->lane % process.lanes.size());
+    probe("slots pulled that a stream had skipped");
+    on(node, kNoteDelayUs, [this, node, lane, note] {
+      processes_[node].lanes[lane]->handle_note(now_of(node), note);
+      settle(node, lane);
+    });
+  } else {
+    on(node, kNoteDelayUs, [this, node, note] {
+      processes_[node].steward->handle_note(note);
+      settle(node, 0);
+    });
+  }
+}
+
+void World::collect_probes(const Process& process) {
+  for (const auto& lane : process.lanes) {
+    const CoordinatorCounts& counts = lane->coordinator().counts();
+    probe("request forwarded", counts.forwarded);
+    probe("request failed over", counts.failed_over);
+    probe("read compared", counts.compared);
+    probe("read merged a state", counts.states_merged);
+    probe("read found a rack behind", counts.racks_behind);
+    probe("write stamped anew", counts.restamped);
+    probe("request refused", counts.refused);
+    probe("request of unknown outcome", counts.unknown);
+  }
+  if (!process.steward) return;
+  const AntiEntropyCounts& counts = process.steward->anti_entropy().counts();
+  probe("pull ended", counts.pulls);
+  probe("pull given up", counts.aborted);
+  probe("slot differed", counts.slots_differed);
+  probe("key pulled", counts.keys_pulled);
+  probe("late answer dropped", counts.late_answers);
+}
+
+// Now and then one node is held to what it says of itself.
+void World::look() {
+  constexpr int64_t kLookUs = 200 * kMs;
+  check_frontier(static_cast<NodeIndex>(random_.below(static_cast<int64_t>(processes_.size()))));
+  at(kLookUs, [this] { look(); });
+}
+
+bool World::run() {
+  for (NodeIndex node = 0; node < processes_.size(); ++node) {
+    at(random_.percent(70) ? random_.below(50 * kMs) : random_.below(6 * kSecond),
+       [this, node] { start(node); });
+  }
+  at(random_.below(3 * kSecond), [this] {
+    loading_ = true;
+    next_op();
+  });
+  look();
+  if (conditions_.fault_every_us > 0) at(3 * kSecond, [this] { next_fault(); });
+  run_until(conditions_.load_us);
+  loading_ = false;
+  heal();
+  // Everything in the world comes to rest, and stays so.
+  std::string why = "nothing was looked at";
+  int64_t limit_us = now_us_ + 90 * kSecond;
+  while (failures_.empty() && now_us_ < limit_us && !is_settled(&why)) {
+    run_until(now_us_ + 500 * kMs);
+  }
+  if (failures_.empty() && !is_settled(&why)) fail("not at rest 90 s after the faults: " + why);
+  if (failures_.empty()) check_end();
+  for (const Process& process : processes_) collect_probes(process);
+  return failures_.empty();
+}
+
+std::string World::describe() const {
+  std::string text =
+      "seed " + std::to_string(seed_) + ": " + conditions_.describe() + "\n" + topology_.describe();
+  for (const std::string& failure : failures_) text += failure + "\n";
+  for (NodeIndex node = 0; node < processes_.size() && verbose_; ++node) {
+    const Process& process = processes_[node];
+    text += "node " + std::to_string(node) + "\n";
+    if (process.steward) text += process.steward->describe();
+    for (const auto& lane : process.lanes) text += lane->describe();
+  }
+  return text;
+}
+
+}  // namespace dyno::simulator

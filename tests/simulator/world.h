@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A whole ring in one thread on virtual time: the production machines of ring/ on simulated
+// processes, clocks and links, under faults and load, all of it from one seed. Two runs of a seed
+// do the same to the last byte, which the hash of the trace shows.
+//
+//   world.cc     time, processes and their clocks
+//   network.cc   links between them
+//   faults.cc    what breaks
+//   workload.cc  clients
+//   checks.cc    what must hold, always and at the end
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <queue>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "ring/lane.h"
+#include "ring/steward.h"
+#include "ring/topology.h"
+#include "tests/simulator/element_store.h"
+#include "tests/simulator/ledger.h"
+#include "tests/simulator/random.h"
+
+namespace dyno::simulator {
+
+inline constexpr int64_t kMs = 1000;  // Virtual time is in microseconds.
+inline constexpr int64_t kSecond = 1000 * kMs;
+
+// Drawn from the seed. A class of faults with chance 0 is off.
+struct Conditions {
+  int64_t delay_us_min = 0;
+  int64_t delay_us_spread = 0;
+  int64_t wan_delay_us = 0;
+  int64_t reset_per_million = 0;  // Sends that break their link.
+  int64_t partition_percent = 0;  // Of the faults that happen.
+  int64_t pause_percent = 0;
+  int64_t crash_percent = 0;
+  int64_t clock_percent = 0;
+  bool unsafe_crashes = false;  // Also while the ring is not whole.
+  int64_t fault_every_us = 0;   // 0: none.
+  int64_t op_every_us = 0;
+  int64_t load_us = 0;
+  int lanes = 1;
+  int keys = 0;
+  size_t log_bytes_max = 0;
+
+  [[nodiscard]] std::string describe() const;
+};
+
+class World {
+ public:
+  explicit World(uint64_t seed, bool verbose = false);
+  ~World();
+
+  // True when everything held; failures() says what did not.
+  bool run();
+  [[nodiscard]] const std::vector<std::string>& failures() const { return failures_; }
+  [[nodiscard]] uint64_t trace_hash() const { return trace_hash_; }
+  // What faults were made and which rare paths were reached.
+  [[nodiscard]] const std::map<std::string, uint64_t>& probes() const { return probes_; }
+  [[nodiscard]] std::string describe() const;
+
+ private:
+  struct Event {
+    int64_t at_us;
+    uint64_t number;
+    std::function<void()> act;
+  };
+  struct Later {
+    bool operator()(const Event& a, const Event& b) const {
+      return a.at_us != b.at_us ? a.at_us > b.at_us : a.number > b.number;
+    }
+  };
+  struct Process {
+    bool up = false;
+    bool paused = false;
+    uint64_t life = 0;  // Counts starts and crashes: what was meant for another is dropped.
+    uint32_t incarnation = 0;
+    int64_t wall_offset_ms = 0;
+    int64_t drift_ppm = 0;
+    std::unique_ptr<ElementStore> store;
+    std::unique_ptr<Steward> steward;
+    std::vector<std::unique_ptr<Lane>> lanes;
+    std::vector<std::map<NodeIndex, uint64_t>> links;  // By lane: the own link to each node.
+    std::vector<int64_t> timer_us;                     // By lane: when its timer is to fire.
+    std::vector<std::function<void()>> backlog;        // While paused.
+  };
+  // One direction of a connection.
+  struct Pipe {
+    int64_t last_us = 0;  // Nothing arrives before what was sent before it.
+    std::string held;     // By a partition, until it heals or the connection breaks.
+    std::string arrived;  // Not yet consumed.
+    bool open = true;     // The receiver still listens.
+  };
+  struct Connection {
+    NodeIndex from = kNoNode;
+    NodeIndex to = kNoNode;
+    uint16_t lane = 0;
+    int to_lane = -1;  // -1: before its hello.
+    uint64_t from_life = 0;
+    uint64_t to_life = 0;
+    Pipe there;
+    Pipe back;
+  };
+
+  // Time and processes.
+  void draw_conditions();
+  void build_topology();
+  void at(int64_t delay_us, std::function<void()> act);
+  void on(NodeIndex node, int64_t delay_us, std::function<void()> act);
+  void step();
+  void run_until(int64_t until_us);
+  [[nodiscard]] Now now_of(NodeIndex node) const;
+  void start(NodeIndex node);
+  void crash(NodeIndex node);
+  void pause(NodeIndex node, int64_t for_us);
+  void settle(NodeIndex node, uint16_t lane);
+  void arm(NodeIndex node, uint16_t lane);
+  void route(NodeIndex node, const Note& note);
+  void run_command(NodeIndex node, uint16_t lane, const Outbox::Run& run);
+  void trace(uint64_t a, uint64_t b);
+  void probe(const std::string& name, uint64_t count = 1) { probes_[name] += count; }
+  void collect_probes(const Process& process);
+  void fail(std::string what);
+
+  // Network.
+  [[nodiscard]] int64_t delay_between(NodeIndex a, NodeIndex b);
+  void dial(NodeIndex node, uint16_t lane, NodeIndex peer);
+  void send(uint64_t id, bool there, std::string bytes);
+  void carry(uint64_t id, bool there, std::string bytes);
+  void deliver(uint64_t id, bool there, const std::string& bytes);
+  void break_link(uint64_t id);
+  void close_end(uint64_t id, bool at_acceptor);
+  void hear_close(uint64_t id, bool at_acceptor);
+  void set_blocked(NodeIndex a, NodeIndex b, bool blocked);
+  [[nodiscard]] bool is_blocked(NodeIndex a, NodeIndex b) const {
+    return blocked_.contains({a, b});
+  }
+
+  // Faults.
+  void next_fault();
+  void make_partition();
+  void make_pause();
+  void make_crash();
+  void make_clock_fault();
+  void heal();
+  [[nodiscard]] bool is_whole() const;
+
+  // Clients.
+  void next_op();
+  void issue(Op op);
+  void answered(uint64_t id, Outcome outcome, const std::string& bytes);
+
+  // Checks.
+  void look();
+  void check_answer(const Op& op);
+  void check_held(const Op& op);
+  void check_frontier(NodeIndex node);
+  void check_end();
+  void check_place(const Place& place, const std::vector<size_t>& writes);
+  [[nodiscard]] std::string difference() const;
+  [[nodiscard]] bool is_settled(std::string* why) const;
+  [[nodiscard]] bool must_survive(const Write& write) const;
+  [[nodiscard]] bool is_alive(const Write& write) const;
+
+  const uint64_t seed_;
+  const bool verbose_;
+  Random random_;
+  Random network_random_;
+  Random fault_random_;
+  Random op_random_;
+  Conditions conditions_;
+  Topology topology_;
+  std::vector<Process> processes_;
+  std::priority_queue<Event, std::vector<Event>, Later> events_;
+  uint64_t next_event_ = 0;
+  int64_t now_us_ = 0;
+  std::map<uint64_t, Connection> connections_;
+  uint64_t next_connection_ = 1;
+  std::set<std::pair<NodeIndex, NodeIndex>> blocked_;
+  bool calm_ = false;            // Faults have stopped.
+  bool loading_ = false;         // Clients are at work.
+  int64_t void_before_us_ = -1;  // Quorum promises made before were broken by too many faults.
+  int64_t last_disturbed_us_ = 0;
+  Stamp horizon_ = 0;  // The largest of any node, ever.
+  Ledger ledger_;
+  uint64_t next_op_ = 1;
+  std::map<std::string, uint64_t> probes_;
+  std::vector<std::string> failures_;
+  uint64_t trace_hash_ = 0;
+};
+
+}  // namespace dyno::simulator
