@@ -201,7 +201,7 @@ size_t ElementStore::removed_count() const {
   return count;
 }
 
-Version ElementStore::version(const Key& key) {
+Version ElementStore::version(const RequestKey& key) {
   Version sum;
   auto found = keys_.find(key.name);
   if (found == keys_.end()) return sum;
@@ -211,7 +211,7 @@ Version ElementStore::version(const Key& key) {
   return sum;
 }
 
-void ElementStore::export_key(const Key& key, std::string* frames) {
+void ElementStore::export_key(const RequestKey& key, std::string* frames) {
   auto found = keys_.find(key.name);
   if (found == keys_.end()) return;
   std::vector<NamedCell> cells;

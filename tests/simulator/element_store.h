@@ -47,8 +47,8 @@ class ElementStore : public Store {
   [[nodiscard]] size_t removed_count() const;
 
   Applied apply(std::string_view frames) override;
-  Version version(const Key& key) override;
-  void export_key(const Key& key, std::string* frames) override;
+  Version version(const RequestKey& key) override;
+  void export_key(const RequestKey& key, std::string* frames) override;
   SlotDigest digest(SlotIndex slot, TokenRange range) override;
   void list(SlotIndex slot, TokenRange range, std::vector<KeyDigest>* keys) override;
   size_t export_hashes(SlotIndex slot, TokenRange range, std::span<const uint64_t> hashes,
