@@ -178,7 +178,8 @@ class CommandStorm {
     }
   }
 
-  // The data set as text, in an order of its own.
+  // The data set as text, in an order of its own. Not after describe_replayed(): keys are counted
+  // per process, and the end of the other engine forgets the counts.
   [[nodiscard]] std::string describe() { return describe(engine_, engine_.now_ms); }
   // The same after the effects, but for the last `lost`, have been put into an empty engine.
   [[nodiscard]] std::string describe_replayed(const Families& families, size_t lost = 0) const {

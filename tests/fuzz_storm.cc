@@ -4,6 +4,7 @@
 // written (random_command.h) and run by several sessions of one engine. Replies must be well
 // formed, counters must agree with the tables, and the recorded effects must rebuild the data set.
 #include <cstdint>
+#include <string>
 
 #include "tests/command_storm.h"
 #include "tests/engine_families.h"
@@ -32,7 +33,8 @@ void storm(const uint8_t* data, size_t size) {
   CommandStorm storm(families, [&](uint32_t n) { return draws(n); });
   for (int i = 0; i < kStepsMax && draws.at < draws.end; ++i) storm.step();
   storm.check_counts();
-  DYNO_CHECK(storm.describe_replayed(families) == storm.describe());
+  std::string wanted = storm.describe();
+  DYNO_CHECK(storm.describe_replayed(families) == wanted);
 }
 
 }  // namespace
