@@ -223,7 +223,7 @@ void AntiEntropy::handle_pull(Now now, NodeIndex from, uint64_t id, const PullAn
   if (round == nullptr) return;
   size_t asked = std::min(kPullKeys, round->hashes.size() - round->pulled);
   if (answer.next_skip == 0 || answer.next_skip > asked ||
-      store_.apply(answer.states).refusal != Store::Refusal::kNone) {
+      store_.apply_state(answer.states).refusal != Store::Refusal::kNone) {
     return abort(now, peers_[from]);
   }
   round->pulled += answer.next_skip;

@@ -89,6 +89,8 @@ class Coordinator {
   void begin(Now now, Request request);
   void handle_forward(Now now, LinkId link, uint64_t id, const Forward& forward);
   void handle_hold(Now now, LinkId link, NodeIndex from, uint64_t id, const Hold& hold);
+  // Pulls these keys from a node; with an id other than 0, tells the link when they are here.
+  void pull(Now now, NodeIndex from, std::vector<RequestKey> keys, LinkId link, uint64_t id);
   void handle_compare(LinkId link, uint64_t id, const Compare& compare);
   void handle_reply(Now now, NodeIndex from, uint64_t id, const ForwardReply& reply);
   void handle_compare_answer(Now now, NodeIndex from, uint64_t id, const CompareAnswer& answer);

@@ -112,7 +112,7 @@ bool Coordinator::merge_states(const Operation& op, NodeIndex from, const Compar
     reported->push_back({state.low, state.high});
     if (state.state.empty()) continue;
     ++counts_.states_merged;
-    if (store_.apply(state.state).refusal != Store::Refusal::kNone) return false;
+    if (store_.apply_state(state.state).refusal != Store::Refusal::kNone) return false;
   }
   return true;
 }
@@ -201,16 +201,21 @@ void Coordinator::send_hold(uint64_t id, const Operation& op, NodeIndex node) {
 }
 
 void Coordinator::handle_hold(Now now, LinkId link, NodeIndex from, uint64_t id, const Hold& hold) {
-  Request request;
-  request.deadline_us = now.mono_us + kHoldUs;
+  std::vector<RequestKey> keys;
   for (const KeyName& name : hold.keys) {
     Token token = token_of(name.key, options_.hash_seed);
     // Keys that the asker does not own it cannot be asked for.
-    if (topology_.owns(from, token))
-      request.keys.push_back({name.db, std::string(name.key), token});
+    if (topology_.owns(from, token)) keys.push_back({name.db, std::string(name.key), token});
   }
-  bool can_pull =
-      linked_[from] && !request.keys.empty() && operations_.size() < options_.requests_max;
+  pull(now, from, std::move(keys), link, id);
+}
+
+void Coordinator::pull(Now now, NodeIndex from, std::vector<RequestKey> keys, LinkId link,
+                       uint64_t id) {
+  bool can_pull = linked_[from] && !keys.empty() && operations_.size() < options_.requests_max;
+  Request request;
+  request.deadline_us = now.mono_us + kHoldUs;
+  request.keys = std::move(keys);
   uint64_t op_id = next_op_++;
   Operation& op = add(now, op_id, std::move(request));
   op.is_client = false;

@@ -258,7 +258,7 @@ std::string Lane::handle_accepted(Now now, LinkId id, AcceptedLink& link,
   bool good = false;
   switch (message.kind) {
     case MessageKind::kBatch:
-      return handle_batch(link, message.body);
+      return handle_batch(now, link, message.body);
     case MessageKind::kReset:
       return handle_reset(link, message.body);
     case MessageKind::kForward: {
@@ -314,7 +314,7 @@ std::string Lane::handle_hello(LinkId id, AcceptedLink& link, const PeerMessage&
   return "";
 }
 
-std::string Lane::handle_batch(AcceptedLink& link, std::string_view body) {
+std::string Lane::handle_batch(Now now, AcceptedLink& link, std::string_view body) {
   Batch batch;
   if (!read_body(body, &batch)) return "a broken batch";
   StreamReceiver& stream = inbound_of(link)->stream;
@@ -324,6 +324,10 @@ std::string Lane::handle_batch(AcceptedLink& link, std::string_view body) {
     if (applied.refusal != Store::Refusal::kNone) return "a frame that nobody may have written";
     stream.applied(number);
     if (applied.dominated != 0) stream.note_dominated(number, applied.dominated);
+    for (auto& [db, name] : applied.to_pull) {
+      Token token = token_of(name, identity_.hash_seed);
+      coordinator_.pull(now, link.node, {{db, std::move(name), token}}, 0, 0);
+    }
   }
   if (auto mark = stream.take_mark()) {
     outbox_.notes.push_back(

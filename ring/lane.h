@@ -137,7 +137,7 @@ class Lane {
   bool handle_welcome(Now now, NodeIndex node, OwnLink& link, const PeerMessage& message);
   std::string handle_accepted(Now now, LinkId id, AcceptedLink& link, const PeerMessage& message);
   std::string handle_hello(LinkId id, AcceptedLink& link, const PeerMessage& message);
-  std::string handle_batch(AcceptedLink& link, std::string_view body);
+  std::string handle_batch(Now now, AcceptedLink& link, std::string_view body);
   std::string handle_reset(AcceptedLink& link, std::string_view body);
   void hang_up(Now now, NodeIndex node, std::string reason);
   void close(LinkId link, std::string reason);

@@ -141,6 +141,8 @@ void Steward::handle_note(const Note& note) {
 void Steward::handle_timeout(Now now) {
   if (now.mono_us >= detector_.next_timeout()) {
     detector_.handle_timeout(now);
+    // Watermarks go on with time, also when nothing is written.
+    (void)store_.observe(first_stamp_of(now.unix_ms));
     look_at_peers(now);
     bootstrap_.handle_timeout(now);
     frontier_.handle_timeout(now, store_.clock());

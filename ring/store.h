@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/stamp.h"
@@ -55,6 +56,9 @@ class Store {
     Refusal refusal = Refusal::kNone;
     // The latest stamp of a write to one of its keys that overrode something of the frame; 0: none.
     Stamp dominated = 0;
+    // Keys whose writes say how a value changed that is not the one here: their state is to be
+    // pulled from whoever sent the frames.
+    std::vector<std::pair<uint8_t, std::string>> to_pull;
   };
 
   virtual ~Store() = default;
@@ -62,6 +66,8 @@ class Store {
   // Merges frames, one after the other: all of each or nothing. Keys that this node does not own
   // are passed over. `applied.dominated` is meant for one frame.
   virtual Applied apply(std::string_view frames) = 0;
+  // The same for states that were asked for, which tell nothing of what their writes replaced.
+  virtual Applied apply_state(std::string_view frames) { return apply(frames); }
 
   // Of a key that is not there and never was: zero. What is kept of the removed counts.
   virtual Version version(const RequestKey& key) = 0;
