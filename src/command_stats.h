@@ -70,6 +70,11 @@ class CommandStats {
 
  private:
   struct Row {
+    Row() = default;
+    ~Row() { delete histogram.load(std::memory_order_relaxed); }
+    Row(const Row&) = delete;
+    Row& operator=(const Row&) = delete;
+
     Counter calls;
     Counter cycles;
     Counter failed;
