@@ -30,6 +30,7 @@ KeyState::KeyState(Replica& replica, SlotIndex slot, int db, std::string_view na
     scratch_.digest = element_term(element_hash({}), word_);
   } else {
     record_ = ReplicaSlot::record(word_);
+    was_awaiting_ = record_->awaits_collection;
   }
 }
 
@@ -44,9 +45,11 @@ KeyState::~KeyState() {
       kept->name = name_;
       replica_.counts().records.fetch_add(1, std::memory_order_relaxed);
       word = ReplicaSlot::word(kept);
+      record_ = kept;
     } else {
       word = word_;
     }
+    if (record_->awaits_collection && !was_awaiting_) slot_.awaiting.push_back(hash_);
   }
   if (is_kept && word != word_) {
     replica_.counts().records.fetch_sub(1, std::memory_order_relaxed);
@@ -427,10 +430,9 @@ KeyRecord::EarlyDeadline KeyState::take_early_deadline(std::string_view field) {
   return early;
 }
 
+// The slot learns of it when the record is put back, if it is: a plain stamp leaves no trace.
 void KeyState::await_collection() {
-  if (record_->awaits_collection) return;
   record_->awaits_collection = true;
-  slot_.awaiting.push_back(hash_);
 }
 
 // --- Collection ---------------------------------------------------------------------------------

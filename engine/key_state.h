@@ -138,6 +138,7 @@ class KeyState {
   KeyRecord* record_;
   KeyRecord scratch_;
   uint64_t word_;
+  bool was_awaiting_ = false;
 };
 
 // The digest of a key as its value and its stamps say now, to check the one that is kept.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/replica.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -115,6 +116,8 @@ void Replica::collect(SlotIndex index, Stamp horizon, int64_t unix_ms) {
   if (slot.awaiting.empty()) return;
   Stamp now = clock_.draw(unix_ms);
   std::vector<uint64_t> awaiting = std::exchange(slot.awaiting, {});
+  std::sort(awaiting.begin(), awaiting.end());
+  awaiting.erase(std::unique(awaiting.begin(), awaiting.end()), awaiting.end());
   for (uint64_t key_hash : awaiting) {
     uint64_t word = slot.find(key_hash);
     if (word == 0 || ReplicaSlot::is_stamp(word)) continue;
