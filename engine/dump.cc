@@ -6,6 +6,8 @@
 //
 // The object is written by rdb_save.cc and read by rdb_load.cc. RESTORE reads all of it before it
 // touches any key, and then inserts element by element as a client's commands would.
+#include "engine/dump.h"
+
 #include <cstring>
 #include <string>
 
@@ -34,13 +36,8 @@ void append_little_endian(std::string* out, uint64_t value, size_t bytes) {
 
 void dump(Context& c) {
   Key key(c, c.args[1], Key::Use::kRead);
-  if (!key.exists()) return c.reply.null();
-  if (key.type() == Type::kHash && Hash(key).size() == 0) return c.reply.null();
-  std::string payload;
-  uint16_t version = save_rdb_value(key, &payload);
-  append_little_endian(&payload, version, kVersionBytes);
-  append_little_endian(&payload, crc64(payload), 8);
-  c.reply.bulk(payload);
+  auto payload = dump_payload(key);
+  payload ? c.reply.bulk(*payload) : c.reply.null();
 }
 
 // The object of a payload whose version and checksum are right.
@@ -201,6 +198,16 @@ const CommandSpec kRows[] = {
 // clang-format on
 
 }  // namespace
+
+std::optional<std::string> dump_payload(Key& key) {
+  if (!key.exists()) return std::nullopt;
+  if (key.type() == Type::kHash && Hash(key).size() == 0) return std::nullopt;
+  std::string payload;
+  uint16_t version = save_rdb_value(key, &payload);
+  append_little_endian(&payload, version, kVersionBytes);
+  append_little_endian(&payload, crc64(payload), 8);
+  return payload;
+}
 
 const std::span<const CommandSpec> kDumpCommands{kRows};
 

@@ -52,7 +52,7 @@ CommandTable all_commands() {
         kDumpCommands,        kTransactionCommands, kLcsCommands,         kConnectionCommands,
         kClientCommands,      kServerCommands,      kConfigCommands,      kInfoCommands,
         kCommandCommands,     kSlowLogCommands,     kLatencyCommands,     kMemoryCommands,
-        kDebugCommands}) {
+        kDebugCommands,       kMigrateCommands}) {
     table.add(rows);
   }
   return table;
@@ -107,6 +107,7 @@ int Server::run() {
               {"version", DYNO_VERSION},
               {"pid", std::to_string(::getpid())}});
   listener_->run();
+  stopping_.store(true);
   for (auto& thread : threads_) thread->stop();
   drivers.join();
   for (auto& thread : threads_) thread->end();

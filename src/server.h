@@ -68,6 +68,8 @@ class Server : public CommandObserver {
   [[nodiscard]] int run();
   // Any thread: makes run() return. With `abort_ok` false it is a clean end.
   void shut_down();
+  // Any thread: run() is about to return, so that whoever waits for others gives up.
+  [[nodiscard]] const std::atomic<bool>& stopping() const { return stopping_; }
 
   [[nodiscard]] Config& config() { return config_; }
   [[nodiscard]] ConfigTable& config_table() { return config_table_; }
@@ -147,6 +149,7 @@ class Server : public CommandObserver {
   std::unique_ptr<LatencyEvents> latency_events_;
   std::unique_ptr<Monitors> monitors_;
   ServerStats stats_;
+  std::atomic<bool> stopping_{false};
   std::vector<std::unique_ptr<NetworkThread>> threads_;
   std::unique_ptr<Listener> listener_;
   std::string run_id_;
@@ -181,6 +184,7 @@ class Server : public CommandObserver {
 extern const std::span<const CommandSpec> kConnectionCommands;
 extern const std::span<const CommandSpec> kClientCommands;
 extern const std::span<const CommandSpec> kServerCommands;
+extern const std::span<const CommandSpec> kMigrateCommands;
 extern const std::span<const CommandSpec> kConfigCommands;
 extern const std::span<const CommandSpec> kInfoCommands;
 extern const std::span<const CommandSpec> kCommandCommands;

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The payload of DUMP and RESTORE; dump.cc has the grammar.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "engine/context.h"
+
+namespace dyno {
+
+// What DUMP answers for a key; nothing when there is no value. The key's slot is locked.
+[[nodiscard]] std::optional<std::string> dump_payload(Key& key);
+
+}  // namespace dyno
