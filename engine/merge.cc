@@ -27,11 +27,12 @@ bool is_flush(const Delta& delta) {
   return !delta.facts.empty() && delta.facts[0].kind == FactKind::kFlush;
 }
 
-// All slots are locked.
-void flush(Replica& replica, const Delta& delta, int64_t now_ms) {
-  for (uint32_t i = 0; i < kSlotCount; ++i) {
-    replica.flush_older(static_cast<SlotIndex>(i), delta.db, delta.facts[0].stamp, now_ms);
-  }
+// A flush of everything names each database.
+bool flushes_all(const std::vector<Delta>& deltas) {
+  return deltas.size() == ReplicaSlot::kDatabases &&
+         std::all_of(deltas.begin(), deltas.end(), [&](const Delta& delta) {
+           return is_flush(delta) && delta.facts[0].stamp == deltas[0].facts[0].stamp;
+         });
 }
 
 }  // namespace
@@ -53,9 +54,10 @@ MergeOutcome merge(Replica& replica, const std::vector<Delta>& deltas, FrameOrig
     if (!is_flush(delta)) slots.push_back(replica.keyspace().hash(delta.key).slot());
   }
   replica.executor().run_under_locks(std::move(slots), all, now_ms, [&] {
+    if (flushes_all(deltas)) return replica.flush(-1, deltas[0].facts[0].stamp, now_ms);
     for (const Delta& delta : deltas) {
       if (is_flush(delta)) {
-        flush(replica, delta, now_ms);
+        replica.flush(delta.db, delta.facts[0].stamp, now_ms);
         continue;
       }
       KeyMerge key(replica, delta.db, delta.key, origin, now_ms, &outcome);

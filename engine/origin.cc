@@ -537,7 +537,7 @@ void Origin::commit() {
 
 // --- Flushing -----------------------------------------------------------------------------------
 
-void Origin::flush_slot(SlotIndex index, int db, Stamp stamp) {
+void Origin::observe_flushed(SlotIndex index, int db, Stamp stamp) {
   ReplicaSlot& slot = replica_.slot(index);
   // Increments outlive a flush that has not seen them, so it says which ones it has.
   std::vector<std::pair<int, std::string>> counting;
@@ -552,9 +552,6 @@ void Origin::flush_slot(SlotIndex index, int db, Stamp stamp) {
     Write(replica_, {.kind = EffectKind::kErase, .db = key_db, .key = name})
         .observe_counters(stamp);
   }
-  for (int each = 0; each < ReplicaSlot::kDatabases; ++each) {
-    if (db < 0 || each == db) replica_.forget_older(index, each, stamp);
-  }
 }
 
 void Origin::flush(const Effect& effect) {
@@ -567,8 +564,9 @@ void Origin::flush(const Effect& effect) {
     }
   }
   for (uint32_t i = 0; i < kSlotCount; ++i) {
-    flush_slot(static_cast<SlotIndex>(i), effect.db, p.stamp);
+    observe_flushed(static_cast<SlotIndex>(i), effect.db, p.stamp);
   }
+  replica_.forget_flushed(effect.db, p.stamp);
   if (replica_.sink() != nullptr) replica_.sink()->emit_everywhere(p.stamp, frame.finish());
 }
 

@@ -39,7 +39,7 @@ class Origin final : public EffectRecorder {
   class Write;
 
   void flush(const Effect& effect);
-  void flush_slot(SlotIndex index, int db, Stamp stamp);
+  void observe_flushed(SlotIndex index, int db, Stamp stamp);
 
   Replica& replica_;
 };

@@ -145,37 +145,6 @@ Digest Replica::recomputed_digest(SlotIndex index) {
   return sum;
 }
 
-void Replica::forget_older(SlotIndex index, int db, Stamp stamp) {
-  std::vector<NamedKey> keys = keys_of(*this, index, db);
-  for (const NamedKey& key : keys) {
-    KeyState(*this, index, key.db, key.name).add_all_counter_terms(-1);
-  }
-  slots_[index].set_flushed(db, stamp);
-  for (const NamedKey& key : keys) {
-    KeyState state(*this, index, key.db, key.name);
-    state.add_all_counter_terms(1);
-    state.drop_all();
-    state.end_old_deadline();
-  }
-}
-
-void Replica::flush_older(SlotIndex index, int db, Stamp stamp, int64_t now_ms) {
-  if (stamp <= slots_[index].flushed(db)) return;
-  std::vector<NamedKey> keys = keys_of(*this, index, db);
-  for (const NamedKey& key : keys) {
-    KeyState(*this, index, key.db, key.name).add_all_counter_terms(-1);
-  }
-  slots_[index].set_flushed(db, stamp);
-  MergeOutcome unused;
-  for (const NamedKey& key : keys) {
-    KeyMerge merge(*this, key.db, key.name, FrameOrigin::kState, now_ms, &unused);
-    merge.state().add_all_counter_terms(1);
-    merge.state().end_old_deadline();
-    merge.purge();
-    merge.finish();
-  }
-}
-
 Digest recomputed_version(KeyState& state, Key& key) {
   Digest sum;
   Type type = key.type();

@@ -82,10 +82,11 @@ class Replica {
   // Idempotent: what has a stamp keeps it. Locks the slot.
   void adopt(SlotIndex index, Stamp stamp);
 
-  // A database was flushed at `stamp`: what is older goes, with its traces. The slot is locked.
-  // With the keys of the data set, or, when this node flushes, without: the command empties it.
-  void flush_older(SlotIndex index, int db, Stamp stamp, int64_t now_ms);
-  void forget_older(SlotIndex index, int db, Stamp stamp);
+  // A database, or with -1 all of them, was flushed at `stamp`: what is older goes, with its
+  // traces. All slots are locked. With the keys of the data set, or, when this node flushes,
+  // without: the command empties it.
+  void flush(int db, Stamp stamp, int64_t now_ms);
+  void forget_flushed(int db, Stamp stamp);
 
   // Drops the traces of what was gone by `horizon`, up to which every replica has every write.
   // Locks the slot.
@@ -99,6 +100,10 @@ class Replica {
   PlantedFaults faults;
 
  private:
+  void forget_all(SlotIndex index, Stamp stamp);
+  void flush_keys(SlotIndex index, int db, Stamp stamp, int64_t now_ms);
+  void forget_keys(SlotIndex index, int db, Stamp stamp);
+
   Executor& executor_;
   HybridClock clock_;
   Actor actor_;

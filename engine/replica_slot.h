@@ -13,6 +13,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "engine/key_record.h"
@@ -42,6 +43,8 @@ class ReplicaSlot {
   void set(uint64_t key_hash, uint64_t word) { keys_.set(key_hash, word); }
   void erase(uint64_t key_hash) { keys_.erase(key_hash); }
   [[nodiscard]] const StampMap& keys() const { return keys_; }
+  // Takes all words out.
+  [[nodiscard]] StampMap take_keys() { return std::exchange(keys_, StampMap()); }
 
   [[nodiscard]] Stamp flushed(int db) const {
     return flushed_ == nullptr ? 0 : (*flushed_)[static_cast<size_t>(db)];

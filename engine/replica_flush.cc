@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Flushing a database among replicas. A flush raises the floor of every key at once; only counters,
+// whose increments outlive a flush that has not seen them, need to be looked at one by one. So
+// emptying everything costs the same for any size of the keys, as without replicas.
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/key_export.h"
+#include "engine/key_merge.h"
+#include "engine/key_state.h"
+#include "engine/replica.h"
+
+namespace dyno {
+namespace {
+
+struct NamedKey {
+  int db;
+  std::string name;
+};
+
+std::vector<NamedKey> keys_of(Replica& replica, SlotIndex index, int db) {
+  std::vector<NamedKey> keys;
+  for_each_replicated_key(replica, index, [&](int key_db, std::string_view name) {
+    if (key_db == db) keys.push_back({key_db, std::string(name)});
+  });
+  return keys;
+}
+
+int64_t trace_count(const KeyRecord& record) {
+  size_t count = record.gone == nullptr ? 0 : record.gone->size();
+  if (record.list != nullptr) count += record.list->dead.size() + record.list->dying.size();
+  return static_cast<int64_t>(count);
+}
+
+// Nothing in the slot outlives a flush at the stamp.
+bool is_all_older(const ReplicaSlot& slot, Stamp stamp) {
+  bool older = true;
+  slot.keys().for_each([&](uint64_t, uint64_t word) {
+    if (ReplicaSlot::is_stamp(word)) {
+      older &= word < stamp;
+    } else {
+      const KeyRecord& record = *ReplicaSlot::record(word);
+      older &= record.latest < stamp && record.counters == nullptr;
+    }
+  });
+  return older;
+}
+
+}  // namespace
+
+// Counters stay, with what no write has observed.
+void Replica::forget_all(SlotIndex index, Stamp stamp) {
+  ReplicaSlot& slot = slots_[index];
+  for (int db = 0; db < ReplicaSlot::kDatabases; ++db) slot.set_flushed(db, stamp);
+  StampMap keys = slot.take_keys();
+  slot.digest = {};
+  slot.awaiting.clear();
+  keys.for_each([&](uint64_t key_hash, uint64_t word) {
+    if (ReplicaSlot::is_stamp(word)) return;
+    KeyRecord* record = ReplicaSlot::record(word);
+    if (record->counters == nullptr) {
+      counts_.records.fetch_sub(1, std::memory_order_relaxed);
+      counts_.tombstones.fetch_sub(trace_count(*record), std::memory_order_relaxed);
+      delete record;
+      return;
+    }
+    record->digest = {};
+    record->awaits_collection = false;
+    slot.set(key_hash, word);
+    std::string name = record->name;
+    KeyState state(*this, index, record->db, name);
+    state.drop_all();
+    state.end_old_deadline();
+    state.await_collection();
+  });
+}
+
+void Replica::forget_keys(SlotIndex index, int db, Stamp stamp) {
+  std::vector<NamedKey> keys = keys_of(*this, index, db);
+  for (const NamedKey& key : keys) {
+    KeyState(*this, index, key.db, key.name).add_all_counter_terms(-1);
+  }
+  slots_[index].set_flushed(db, stamp);
+  for (const NamedKey& key : keys) {
+    KeyState state(*this, index, key.db, key.name);
+    state.add_all_counter_terms(1);
+    state.drop_all();
+    state.end_old_deadline();
+  }
+}
+
+void Replica::flush_keys(SlotIndex index, int db, Stamp stamp, int64_t now_ms) {
+  if (stamp <= slots_[index].flushed(db)) return;
+  std::vector<NamedKey> keys = keys_of(*this, index, db);
+  for (const NamedKey& key : keys) {
+    KeyState(*this, index, key.db, key.name).add_all_counter_terms(-1);
+  }
+  slots_[index].set_flushed(db, stamp);
+  MergeOutcome unused;
+  for (const NamedKey& key : keys) {
+    KeyMerge merge(*this, key.db, key.name, FrameOrigin::kState, now_ms, &unused);
+    merge.state().add_all_counter_terms(1);
+    merge.state().end_old_deadline();
+    merge.purge();
+    merge.finish();
+  }
+}
+
+void Replica::forget_flushed(int db, Stamp stamp) {
+  for (uint32_t i = 0; i < kSlotCount; ++i) {
+    auto index = static_cast<SlotIndex>(i);
+    db < 0 ? forget_all(index, stamp) : forget_keys(index, db, stamp);
+  }
+}
+
+void Replica::flush(int db, Stamp stamp, int64_t now_ms) {
+  bool wholesale = db < 0;
+  for (uint32_t i = 0; wholesale && i < kSlotCount; ++i) wholesale = is_all_older(slots_[i], stamp);
+  if (wholesale) {
+    keyspace().flush(-1, /*lazy=*/true);
+    return forget_flushed(-1, stamp);
+  }
+  for (uint32_t i = 0; i < kSlotCount; ++i) {
+    auto index = static_cast<SlotIndex>(i);
+    for (int each = 0; each < ReplicaSlot::kDatabases; ++each) {
+      if (db < 0 || each == db) flush_keys(index, each, stamp, now_ms);
+    }
+  }
+}
+
+}  // namespace dyno
