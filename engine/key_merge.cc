@@ -24,10 +24,14 @@ KeyMerge::KeyMerge(Replica& replica, int db, std::string_view name, FrameOrigin 
       state_(replica, replica.keyspace().hash(name).slot(), db, name),
       live_(replica.executor(), db, name, INT64_MIN) {
   live_.context().now_ms = now_ms;
-  if (!state_->lapsed && state_.expiry_floor(now_ms) != 0 && state_->is_live) {
-    purge();
-    state_.mark_lapsed();
-  }
+  if (state_->is_live) lapse_if_due();
+  if (state_->lapsed) lapsed_at_ = first_stamp_of(state_->deadline_ms);
+}
+
+void KeyMerge::lapse_if_due() {
+  if (state_->lapsed || state_.expiry_floor(now_ms_) == 0) return;
+  state_.mark_lapsed();
+  rise();
 }
 
 bool KeyMerge::is_older(const Fact& fact) {
@@ -58,7 +62,7 @@ bool KeyMerge::claim(Type type, Stamp stamp) {
   }
   if (is_other && stamp > state_->type_stamp) drop_value();
   bool is_mine = state_.claim_type(type, stamp);
-  if (is_other) is_mine ? refresh_counters() : purge();
+  if (is_other) is_mine ? refresh_counters() : rise();
   if (!is_mine) lose(state_->type_stamp);
   return is_mine;
 }
@@ -72,8 +76,7 @@ void KeyMerge::drop_value() {
 void KeyMerge::clear(Stamp stamp) {
   if (stamp <= state_->clear) return;
   state_.set_clear(stamp);
-  purge();
-  refresh_counters();
+  rise();
 }
 
 void KeyMerge::set_deadline(const Fact& fact) {
@@ -81,11 +84,8 @@ void KeyMerge::set_deadline(const Fact& fact) {
   if (fact.stamp < state_.floor() || fact.stamp < state_->deadline_stamp)
     return lose(state_->latest);
   if (fact.stamp == state_->deadline_stamp && fact.number <= state_->deadline_ms) return;
-  bool was_lapsed = state_->lapsed;
   state_.set_deadline(fact.stamp, fact.number);
   changed_ = true;
-  // What was dropped when the former deadline came is alive at those who knew of this one in time.
-  if (was_lapsed && state_.expiry_floor(now_ms_) == 0) pull();
 }
 
 // --- Strings ------------------------------------------------------------------------------------
@@ -154,9 +154,13 @@ bool KeyMerge::replaced_base(const Fact& fact, Type type, bool exists) {
     (void)counter->set_base({fact.stamp, exists, std::string(fact.value), fact.score});
   });
   state_.await_collection();
-  if (type == Type::kHash &&
-      state_.field_deadline_stamp(state_.element_hash(fact.element)) < fact.stamp) {
-    state_.set_field_deadline(state_.element_hash(fact.element), 0);
+  uint64_t element_hash = state_.element_hash(fact.element);
+  Stamp deadline = type == Type::kHash ? state_.field_deadline_stamp(element_hash) : 0;
+  if (deadline != 0 && deadline < fact.stamp) {
+    state_.set_field_deadline(element_hash, 0);
+    if (Hash(key()).fields().find(fact.element, HashFields::kBeforeAll)) {
+      Hash(key()).set_deadline(fact.element, kNoDeadline);
+    }
   }
   refresh(type, fact.element, *counter);
   return true;
@@ -322,8 +326,6 @@ void KeyMerge::add_total(const Fact& fact) {
   state_.change_counter(fact.element, counter, [&] {
     if (fact.kind == FactKind::kTotal) {
       (void)counter.add_total(fact.total);
-      // An increment that came before the key's time was up goes with it.
-      if (fact.stamp < state_.expiry_floor(now_ms_)) (void)counter.add_observed(fact.total);
     } else {
       (void)counter.add_observed(fact.total);
     }
@@ -337,20 +339,20 @@ void KeyMerge::refresh(Type type, std::string_view element, const SharedCounter&
   if (state_->type != type) return;
   SharedCounter::Base shown;
   bool is_there = has_live(type, element, &shown);
-  Stamp floor = state_.floor();
-  if (!counter.is_alive(floor)) {
+  const SharedCounter::Cut cut = state_.cut();
+  if (!counter.is_alive(cut)) {
     if (type == Type::kHash && is_there) shelve_field_deadline(element);
     if (is_there) remove_live(type, element);
     return;
   }
   if (type == Type::kZSet) {
-    double score = counter.score(floor);
+    double score = counter.score(cut);
     if (is_there && score == shown.score) return;
     ZSet zset(key());
     if (!is_there) zset.expect(1, element.size());
     zset.put(zset.find(element), element, score);
   } else {
-    std::string text = counter.text(floor);
+    std::string text = counter.text(cut);
     if (is_there && text == shown.text) return;
     if (type == Type::kString) return store_string(text);
     bool timed = is_there && state_.field_deadline_stamp(state_.element_hash(element)) != 0;
@@ -469,7 +471,7 @@ void KeyMerge::apply(const Fact& fact) {
       return static_cast<void>(claim(fact.type, fact.stamp));
     case FactKind::kOtherType:
       state_.set_other_stamp(fact.stamp);
-      return purge();
+      return rise();
     case FactKind::kFlush:
       break;
   }
@@ -477,10 +479,11 @@ void KeyMerge::apply(const Fact& fact) {
 }
 
 void KeyMerge::finish() {
-  if (!state_->lapsed && state_.expiry_floor(now_ms_) != 0) {
-    purge();
-    state_.mark_lapsed();
+  lapse_if_due();
+  if (lapsed_at_ != 0 && !state_->lapsed) {
     refresh_counters();
+    // What was dropped when the deadline came is alive at those who knew in time that it was void.
+    if (floor() < lapsed_at_) pull();
   }
   if (key().exists() != state_->is_live) state_.set_live(key().exists());
   if (key().exists()) {

@@ -22,14 +22,17 @@ class KeyMerge {
            MergeOutcome* outcome);
 
   void apply(const Fact& fact);
-  // Takes out what is older than the floor, which has risen.
-  void purge();
+  // The floor has risen: takes out what is older.
+  void rise() {
+    purge();
+    refresh_counters();
+  }
   // Brings deadline and liveness into line, and tells watchers and waiters.
   void finish();
 
-  [[nodiscard]] KeyState& state() { return state_; }
-
  private:
+  // If the key's deadline has come, what is older than it goes.
+  void lapse_if_due();
   // The fact's stamp is below the floor: it changes nothing.
   [[nodiscard]] bool is_older(const Fact& fact);
   void lose(Stamp winner);
@@ -70,6 +73,7 @@ class KeyMerge {
   [[nodiscard]] bool has_live(Type type, std::string_view element, SharedCounter::Base* base);
   void remove_live(Type type, std::string_view element);
 
+  void purge();
   void purge_string(Stamp floor);
   void purge_sketch(Stamp floor);
   void purge_hash(Stamp floor);
@@ -86,6 +90,7 @@ class KeyMerge {
   MergeOutcome* outcome_;
   KeyState state_;
   LiveKey live_;
+  Stamp lapsed_at_ = 0;  // The deadline that had passed when this began.
   bool changed_ = false;
 };
 

@@ -51,6 +51,7 @@ KeyState::~KeyState() {
     }
     if (record_->awaits_collection && !was_awaiting_) slot_.awaiting.push_back(hash_);
   }
+  if (word == 0 || ReplicaSlot::is_stamp(word)) forget_traces();
   if (is_kept && word != word_) {
     replica_.counts().records.fetch_sub(1, std::memory_order_relaxed);
     delete record_;
@@ -64,6 +65,14 @@ bool KeyState::is_worth_keeping() const {
   if (record_->latest == 0) return false;
   return record_->is_live || record_->counters != nullptr ||
          record_->latest >= slot_.flushed(record_->db);
+}
+
+// The traces go with the record.
+void KeyState::forget_traces() {
+  size_t count = record_->gone == nullptr ? 0 : record_->gone->size();
+  if (record_->list != nullptr) count += record_->list->dead.size() + record_->list->dying.size();
+  if (count == 0) return;
+  replica_.counts().tombstones.fetch_sub(static_cast<int64_t>(count), std::memory_order_relaxed);
 }
 
 void KeyState::add(Digest term) {
@@ -166,9 +175,10 @@ Digest KeyState::field_deadline_term(uint64_t element_hash, Stamp stamp) const {
 Digest KeyState::counter_terms(std::string_view element, const SharedCounter& counter) const {
   Digest sum;
   uint64_t element_hash = this->element_hash(element);
-  if (counter.has_base(floor())) sum += element_term(element_hash, counter.base().stamp);
+  const SharedCounter::Cut cut = this->cut();
+  if (counter.has_base(cut)) sum += element_term(element_hash, counter.base().stamp);
   for (const Total& total : counter.totals()) {
-    if (!counter.counts(total)) continue;
+    if (!counter.counts(total, cut)) continue;
     const Total* seen = counter.observed_of(total.actor);
     bool same = seen != nullptr && seen->generation == total.generation;
     uint64_t actor = total.actor;
@@ -384,9 +394,12 @@ void KeyState::set_clear(Stamp stamp) {
 
 void KeyState::set_deadline(Stamp stamp, int64_t deadline_ms) {
   subtract(deadline_term());
+  // What the former deadline hid of counters shows again.
+  if (record_->lapsed) add_all_counter_terms(-1);
+  bool was_lapsed = std::exchange(record_->lapsed, false);
   record_->deadline_stamp = stamp;
   record_->deadline_ms = deadline_ms;
-  record_->lapsed = false;
+  if (was_lapsed) add_all_counter_terms(1);
   add(deadline_term());
   note(stamp);
 }
@@ -398,15 +411,10 @@ void KeyState::lapse() {
 
 void KeyState::mark_lapsed() {
   subtract(deadline_term());
+  add_all_counter_terms(-1);
   record_->lapsed = true;
+  add_all_counter_terms(1);
   await_collection();
-  if (record_->counters == nullptr) return;
-  for (auto& [name, counter] : *record_->counters) {
-    change_counter(KeyRecord::bare_element(name), counter, [&] {
-      counter.observe_all();
-      (void)counter.set_base({.stamp = first_stamp_of(record_->deadline_ms) - 1});
-    });
-  }
 }
 
 void KeyState::set_early_deadline(std::string_view field, Stamp stamp, int64_t at_ms) {
@@ -457,12 +465,12 @@ void KeyState::collect_counters(Stamp horizon, Stamp now) {
   KeyRecord& record = *record_;
   for (auto at = record.counters->begin(); at != record.counters->end();) {
     SharedCounter& counter = at->second;
-    if (!counter.collect(horizon, now)) {
+    if (!counter.collect(cut(), horizon, now)) {
       ++at;
       continue;
     }
     // Only the base is left: an element like any other, or nothing.
-    if (counter.type() == record.type && counter.has_base(floor())) {
+    if (counter.type() == record.type && counter.has_base(cut())) {
       std::string_view element = KeyRecord::bare_element(at->first);
       subtract(counter_terms(element, counter));
       put_element(element_hash(element), 0, counter.base().stamp);
@@ -484,6 +492,11 @@ bool KeyState::collect(Stamp horizon, Stamp now) {
   if (record.list != nullptr) collect_list(horizon);
   if (record.lapsed && first_stamp_of(record.deadline_ms) <= horizon &&
       record.deadline_stamp <= horizon) {
+    if (record.counters != nullptr) {
+      for (auto& each : *record.counters) {
+        each.second.forget_older(first_stamp_of(record.deadline_ms));
+      }
+    }
     set_deadline(0, -1);
   }
   // A counter's base may lie below it.
@@ -506,7 +519,7 @@ bool KeyState::collect(Stamp horizon, Stamp now) {
       (record.list != nullptr && !(record.list->dead.empty() && record.list->dying.empty())) ||
       (record.sketch != nullptr && !record.sketch->recent.empty());
   if (record.counters != nullptr) {
-    for (const auto& [name, counter] : *record.counters) waits |= !counter.has_unobserved();
+    for (const auto& [name, counter] : *record.counters) waits |= !counter.has_unobserved(cut());
   }
   if (record.clear > horizon) waits = true;
   if (!record.is_live && record.counters == nullptr) {

@@ -8,6 +8,7 @@
 // when it is destroyed. Only one is open for a key.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
@@ -31,6 +32,11 @@ class KeyState {
   // What is older is gone. Without the time of the key's expiry, or with it if that has come.
   [[nodiscard]] Stamp floor() const;
   [[nodiscard]] Stamp floor(int64_t now_ms) const;
+  // What counters are judged by: the expiry counts once it has been marked.
+  [[nodiscard]] SharedCounter::Cut cut() const {
+    Stamp expiry = record_->lapsed ? first_stamp_of(record_->deadline_ms) : 0;
+    return {std::max(floor(), expiry), expiry};
+  }
   // Stamps before the deadline, if it has passed; 0 if not.
   [[nodiscard]] Stamp expiry_floor(int64_t now_ms) const;
 
@@ -95,8 +101,7 @@ class KeyState {
   void set_deadline(Stamp stamp, int64_t deadline_ms);
   // A deadline below the floor, which has risen, is none.
   void end_old_deadline();
-  // The deadline came and everything is gone; or what was older than it, which the caller has seen
-  // to.
+  // The deadline came and everything is gone; or what was older than it, which the caller sees to.
   void lapse();
   void mark_lapsed();
   // A field that is not here has a deadline, should an older write of it still come.
@@ -125,6 +130,7 @@ class KeyState {
 
  private:
   [[nodiscard]] bool is_worth_keeping() const;
+  void forget_traces();
   void add(Digest term);
   void subtract(Digest term);
   void add_counter_terms(std::string_view element, const SharedCounter& counter, int sign);

@@ -61,14 +61,15 @@ class Origin::Write {
         state_(replica, hash_.slot(), effect.db, effect.key) {}
 
   void run();
-  // The key's counters are observed by a flush at `stamp`.
-  void observe_counters(Stamp stamp);
+  // The key's counters are observed by a flush at `stamp`, or as far as they are older than `upto`.
+  void observe_counters(Stamp stamp, Stamp upto = UINT64_MAX);
 
  private:
   // The command's stamp, or a later one if that is not later than `after`.
   Stamp stamp_after(Stamp after);
   void emit(const Fact& fact) { pending().frame(hash_.token).add(effect_.db, effect_.key, fact); }
-  void emit_observed(std::string_view element, const SharedCounter& counter, Stamp stamp);
+  void emit_observed(std::string_view element, const SharedCounter& counter, Stamp stamp,
+                     Stamp upto = UINT64_MAX);
   void emit_total(std::string_view element, Type type, const Total& total);
   [[nodiscard]] uint64_t element_hash() const { return state_.element_hash(effect_.element); }
   [[nodiscard]] std::string live_string();
@@ -92,6 +93,8 @@ class Origin::Write {
   void set_item();
   void end_deadline();
   void come_alive();
+  void revive();
+  [[nodiscard]] bool ends_key() const;
   void set_deadline();
   void evict();
 
@@ -116,8 +119,9 @@ Stamp Origin::Write::stamp_after(Stamp after) {
 }
 
 void Origin::Write::emit_observed(std::string_view element, const SharedCounter& counter,
-                                  Stamp stamp) {
+                                  Stamp stamp, Stamp upto) {
   for (const Total& total : counter.totals()) {
+    if (total.stamp >= upto) continue;
     Fact fact{.kind = FactKind::kObserved, .type = counter.type(), .stamp = total.stamp};
     fact.element = element;
     fact.total = total;
@@ -142,21 +146,35 @@ void Origin::Write::clear(Stamp stamp) {
   state_.set_clear(stamp);
 }
 
-void Origin::Write::observe_counters(Stamp stamp) {
+void Origin::Write::observe_counters(Stamp stamp, Stamp upto) {
   if (state_->counters == nullptr) return;
   for (auto& [name, counter] : *state_->counters) {
     std::string_view element = KeyRecord::bare_element(name);
-    emit_observed(element, counter, stamp);
-    state_.change_counter(element, counter, [&] { counter.observe_all(); });
+    emit_observed(element, counter, stamp, upto);
+    state_.change_counter(element, counter, [&] { counter.observe_older(upto); });
   }
 }
 
 void Origin::Write::evict() {
   // Only what was here when room was needed: a newer write that is on its way survives.
+  (void)stamp_after(0);
   Stamp upto = state_->latest + 1;
   if (stamp_rack(upto) == 0) ++upto;
   if (replica_.faults.eviction_deletes_now) upto = stamp_after(state_->latest);
   clear(upto);
+}
+
+// The first write after the deadline of a key makes the expiry final: no extension that is still on
+// its way brings back what this node has taken for gone.
+void Origin::Write::revive() {
+  Stamp stamp = stamp_after(state_->deadline_stamp);
+  Stamp upto = make_stamp(state_->deadline_ms, 0, 1);
+  emit({.kind = FactKind::kClear, .stamp = upto});
+  observe_counters(stamp, upto);
+  state_.set_clear(upto);
+  if (!state_->lapsed) return;
+  state_.set_deadline(stamp, -1);
+  emit({.kind = FactKind::kDeadline, .stamp = stamp, .number = -1});
 }
 
 // A key that comes into being has no deadline, whatever an earlier one of its name had.
@@ -372,16 +390,16 @@ void Origin::Write::increment(Type type, std::string_view element) {
 // The sum may differ in its last digit from what the command stored, or hold increments that a
 // removal had not seen: every replica shows the sum.
 void Origin::Write::write_back(Type type, std::string_view element, const SharedCounter& counter) {
-  Stamp floor = state_.floor();
+  const SharedCounter::Cut cut = state_.cut();
   if (type == Type::kZSet) {
-    double score = counter.score(floor);
+    double score = counter.score(cut);
     if (score == effect_.score) return;
     LiveKey live(replica_.executor(), effect_.db, effect_.key, INT64_MIN);
     ZSet zset(live.key());
     zset.put(zset.find(element), element, score);
     return;
   }
-  std::string text = counter.text(floor);
+  std::string text = counter.text(cut);
   if (text == (type == Type::kHash ? effect_.value : effect_.element)) return;
   LiveKey live(replica_.executor(), effect_.db, effect_.key, INT64_MIN);
   if (type == Type::kHash) {
@@ -457,7 +475,12 @@ void Origin::Write::set_item() {
 
 // --- Effects ------------------------------------------------------------------------------------
 
+bool Origin::Write::ends_key() const {
+  return effect_.kind <= EffectKind::kEvicted || effect_.kind == EffectKind::kString;
+}
+
 void Origin::Write::run() {
+  if (state_->lapsed && !ends_key()) revive();
   switch (effect_.kind) {
     case EffectKind::kErase:
       return clear(stamp_after(state_->latest));

@@ -101,10 +101,13 @@ void Replica::flush_keys(SlotIndex index, int db, Stamp stamp, int64_t now_ms) {
   slots_[index].set_flushed(db, stamp);
   MergeOutcome unused;
   for (const NamedKey& key : keys) {
+    {
+      KeyState state(*this, index, key.db, key.name);
+      state.add_all_counter_terms(1);
+      state.end_old_deadline();
+    }
     KeyMerge merge(*this, key.db, key.name, FrameOrigin::kState, now_ms, &unused);
-    merge.state().add_all_counter_terms(1);
-    merge.state().end_old_deadline();
-    merge.purge();
+    merge.rise();
     merge.finish();
   }
 }

@@ -72,7 +72,8 @@ const Total* SharedCounter::observed_of(Actor actor) const {
   return find(observed_, actor);
 }
 
-bool SharedCounter::counts(const Total& total) const {
+bool SharedCounter::counts(const Total& total, const Cut& cut) const {
+  if (total.stamp < cut.totals) return false;
   const Total* seen = observed_of(total.actor);
   return seen == nullptr || is_later(total, *seen);
 }
@@ -80,7 +81,7 @@ bool SharedCounter::counts(const Total& total) const {
 Total SharedCounter::add(Actor actor, Stamp stamp, Amount amount) {
   Total next{actor, stamp, stamp, amount};
   const Total* own = find(totals_, actor);
-  if (own != nullptr && counts(*own)) {
+  if (own != nullptr && counts(*own, {})) {
     next.generation = own->generation;
     next.sum = own->sum + amount;
   }
@@ -88,21 +89,33 @@ Total SharedCounter::add(Actor actor, Stamp stamp, Amount amount) {
   return next;
 }
 
-void SharedCounter::observe_all() {
-  for (const Total& total : totals_) raise(observed_, total);
+void SharedCounter::observe_older(Stamp stamp) {
+  for (const Total& total : totals_) {
+    if (total.stamp < stamp) raise(observed_, total);
+  }
   settled_at_ = 0;
 }
 
-bool SharedCounter::has_unobserved() const {
-  return std::any_of(totals_.begin(), totals_.end(), [&](const Total& t) { return counts(t); });
+void SharedCounter::forget_older(Stamp stamp) {
+  if (base_.stamp < stamp) base_ = {};
+  std::erase_if(totals_, [&](const Total& total) { return total.stamp < stamp; });
+  std::erase_if(observed_, [&](const Total& total) {
+    return total.stamp < stamp && find(totals_, total.actor) == nullptr;
+  });
+  settled_at_ = 0;
+}
+
+bool SharedCounter::has_unobserved(const Cut& cut) const {
+  return std::any_of(totals_.begin(), totals_.end(),
+                     [&](const Total& total) { return counts(total, cut); });
 }
 
 // The floating parts are added to the base's in the order of the actors, so that every replica gets
 // the same bits.
-Amount SharedCounter::unobserved(long double base_part) const {
+Amount SharedCounter::unobserved(const Cut& cut, long double base_part) const {
   Amount sum{0, base_part};
   for (const Total& total : totals_) {
-    if (!counts(total)) continue;
+    if (!counts(total, cut)) continue;
     const Total* seen = observed_of(total.actor);
     bool same_generation = seen != nullptr && seen->generation == total.generation;
     sum = sum + (same_generation ? total.sum - seen->sum : total.sum);
@@ -110,26 +123,26 @@ Amount SharedCounter::unobserved(long double base_part) const {
   return sum;
 }
 
-std::string SharedCounter::text(Stamp floor) const {
-  bool based = has_base(floor);
-  if (based && !has_unobserved()) return base_.text;
+std::string SharedCounter::text(const Cut& cut) const {
+  bool based = has_base(cut);
+  if (based && !has_unobserved(cut)) return base_.text;
   Amount sum;
   if (auto whole = based ? parse_int64(base_.text) : 0) {
-    sum = unobserved(0);
+    sum = unobserved(cut, 0);
     sum.whole += *whole;
     if (sum.part == 0) return format_whole(sum.whole);
   } else if (auto part = parse_long_double(base_.text)) {
-    sum = unobserved(*part);
+    sum = unobserved(cut, *part);
   } else {
     return base_.text;
   }
   return format_long_double(static_cast<long double>(sum.whole) + sum.part);
 }
 
-double SharedCounter::score(Stamp floor) const {
-  bool based = has_base(floor);
-  if (based && !has_unobserved()) return base_.score;
-  Amount sum = unobserved(based ? static_cast<long double>(base_.score) : 0);
+double SharedCounter::score(const Cut& cut) const {
+  bool based = has_base(cut);
+  if (based && !has_unobserved(cut)) return base_.score;
+  Amount sum = unobserved(cut, based ? static_cast<long double>(base_.score) : 0);
   auto score = static_cast<double>(static_cast<long double>(sum.whole) + sum.part);
   return std::isnan(score) ? 0 : score;
 }
@@ -141,8 +154,8 @@ Stamp SharedCounter::latest() const {
   return latest;
 }
 
-bool SharedCounter::collect(Stamp horizon, Stamp now) {
-  if (has_unobserved() || latest() > horizon) {
+bool SharedCounter::collect(const Cut& cut, Stamp horizon, Stamp now) {
+  if (has_unobserved(cut) || latest() > horizon) {
     settled_at_ = 0;
     return false;
   }

@@ -35,6 +35,14 @@ class SharedCounter {
     double score = 0;
   };
 
+  // What is older is gone: the base by a deletion or an expiry, totals by an expiry alone. Unlike a
+  // deletion, which observes totals once for all, an expiry is void when its deadline was extended
+  // by a write that comes late; so it only hides.
+  struct Cut {
+    Stamp base = 0;
+    Stamp totals = 0;
+  };
+
   explicit SharedCounter(Type type) : type_(type) {}
 
   [[nodiscard]] Type type() const { return type_; }
@@ -49,31 +57,35 @@ class SharedCounter {
 
   // The origin's own writes. What `actor` has added once `amount` is added at `stamp`.
   [[nodiscard]] Total add(Actor actor, Stamp stamp, Amount amount);
-  // A SET or DEL here has seen everything that is here.
-  void observe_all();
+  // A SET or DEL here has seen everything that is here; or what is older than a stamp.
+  void observe_all() { observe_older(UINT64_MAX); }
+  void observe_older(Stamp stamp);
+  // Everything older has gone for good, as all replicas know.
+  void forget_older(Stamp stamp);
 
-  // A base older than `floor` is gone.
-  [[nodiscard]] bool has_base(Stamp floor) const { return base_.exists && base_.stamp >= floor; }
-  [[nodiscard]] bool is_alive(Stamp floor) const { return has_base(floor) || has_unobserved(); }
-  [[nodiscard]] bool has_unobserved() const;
+  [[nodiscard]] bool has_base(const Cut& cut) const {
+    return base_.exists && base_.stamp >= cut.base;
+  }
+  [[nodiscard]] bool is_alive(const Cut& cut) const { return has_base(cut) || has_unobserved(cut); }
+  [[nodiscard]] bool has_unobserved(const Cut& cut) const;
   // The observed total that takes something from `total`, or null. `total` counts unless the
   // observed one is as late as it.
   [[nodiscard]] const Total* observed_of(Actor actor) const;
-  [[nodiscard]] bool counts(const Total& total) const;
+  [[nodiscard]] bool counts(const Total& total, const Cut& cut) const;
 
   // What GET or HGET shows. Bytes that are no number stay as they are, whatever was added to them.
-  [[nodiscard]] std::string text(Stamp floor) const;
-  [[nodiscard]] double score(Stamp floor) const;
+  [[nodiscard]] std::string text(const Cut& cut) const;
+  [[nodiscard]] double score(const Cut& cut) const;
 
   // Largest stamp in it.
   [[nodiscard]] Stamp latest() const;
   // Drops totals that are observed, in two steps. In the first call after `horizon`, up to which
   // every replica has every write, has passed them, it notes `now`, the node's clock; when the
   // horizon has passed that too, they go. True when only the base is left.
-  bool collect(Stamp horizon, Stamp now);
+  bool collect(const Cut& cut, Stamp horizon, Stamp now);
 
  private:
-  [[nodiscard]] Amount unobserved(long double base_part) const;
+  [[nodiscard]] Amount unobserved(const Cut& cut, long double base_part) const;
 
   Type type_;
   Base base_;

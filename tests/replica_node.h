@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/key_export.h"
+#include "engine/live_key.h"
 #include "engine/merge.h"
 #include "engine/origin.h"
 #include "engine/replica.h"
@@ -33,18 +34,33 @@ class ReplicaNode final : public FrameSink {
     client.executor().set_recorder(&origin);
   }
 
-  void emit(Token, Stamp, std::string_view frame) override { written.emplace_back(frame); }
-  void emit_everywhere(Stamp, std::string_view frame) override { written.emplace_back(frame); }
+  struct Written {
+    Stamp stamp;
+    std::string frame;
+  };
+  void emit(Token, Stamp stamp, std::string_view frame) override { keep(stamp, frame); }
+  void emit_everywhere(Stamp stamp, std::string_view frame) override { keep(stamp, frame); }
 
   std::string operator()(std::string_view line) {
     std::vector<std::string> words;
     return split_words(line, &words) ? run(words) : "unbalanced quotes";
   }
   std::string run(const std::vector<std::string>& words) {
-    origin.begin_command(client.now_ms);
     std::string reply = client.run(words);
-    origin.commit();
     return reply;
+  }
+  // The key goes as if maxmemory had asked for its room.
+  void evict(std::string_view name) {
+    int64_t now_ms = origin.now_ms(client.now_ms);
+    SlotIndex slot = client.keyspace().hash(name).slot();
+    client.executor().run_under_locks({slot}, false, now_ms, [&] {
+      LiveKey live(client.executor(), 0, name, INT64_MIN);
+      if (!live.key().exists()) return;
+      origin.begin_command(now_ms);
+      origin.record({.kind = EffectKind::kEvicted, .key = name});
+      live.key().drop();
+    });
+    origin.commit();
   }
 
   MergeOutcome receive(std::string_view frame, FrameOrigin from = FrameOrigin::kWrite) {
@@ -52,21 +68,27 @@ class ReplicaNode final : public FrameSink {
   }
   // Takes over all that another node holds, traces included.
   void pull(ReplicaNode& other) {
-    for (uint32_t i = 0; i < kSlotCount; ++i) pull_slot(other, static_cast<SlotIndex>(i));
-  }
-  void pull_slot(ReplicaNode& other, SlotIndex index) {
-    std::vector<std::pair<int, std::string>> keys;
-    for_each_replicated_key(other.replica, index,
-                            [&](int db, std::string_view name) { keys.emplace_back(db, name); });
-    for (const auto& [db, name] : keys) pull_key(other, db, name);
+    for (uint32_t i = 0; i < kSlotCount; ++i) {
+      auto index = static_cast<SlotIndex>(i);
+      std::vector<std::pair<int, std::string>> keys;
+      for_each_replicated_key(other.replica, index,
+                              [&](int db, std::string_view name) { keys.emplace_back(db, name); });
+      for (const auto& [db, name] : keys) pull_key(other, db, name);
+    }
   }
   void pull_key(ReplicaNode& other, int db, const std::string& name) {
     FrameWriter frame;
-    Slot& slot = other.client.keyspace().slot(other.client.keyspace().hash(name).slot());
+    other.read_key(db, name, &frame);
+    if (frame.empty()) return;
+    MergeOutcome outcome = receive(frame.finish(), FrameOrigin::kState);
+    DYNO_CHECK(outcome.refused.empty());
+  }
+  // The key's whole state.
+  void read_key(int db, const std::string& name, FrameWriter* frame) {
+    Slot& slot = client.keyspace().slot(client.keyspace().hash(name).slot());
     slot.lock.lock();
-    export_key(other.replica, db, name, other.client.now_ms, &frame);
+    export_key(replica, db, name, client.now_ms, frame);
     slot.lock.unlock();
-    if (!frame.empty()) (void)receive(frame.finish(), FrameOrigin::kState);
   }
 
   // The data set as text: keys in order, unordered elements in order.
@@ -95,7 +117,10 @@ class ReplicaNode final : public FrameSink {
   EngineClient client;
   Replica replica;
   Origin origin;
-  std::vector<std::string> written;
+  std::vector<Written> written;
+
+ private:
+  void keep(Stamp stamp, std::string_view frame) { written.push_back({stamp, std::string(frame)}); }
 };
 
 }  // namespace dyno
