@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "protocol/check.h"
+#include "ring/planted_fault.h"
 
 namespace dyno {
 namespace {
@@ -14,7 +15,8 @@ constexpr int64_t kAgainUs = 500 * kMicrosPerMs;  // After a pull that was given
 
 bool same(const SlotDigest& digest, const SlotSums& sums) {
   return digest.live == Version{sums.live_low, sums.live_high} &&
-         digest.dead == Version{sums.dead_low, sums.dead_high};
+         (is_planted(PlantedFault::kLiveDigestsOnly) ||
+          digest.dead == Version{sums.dead_low, sums.dead_high});
 }
 
 SlotSums sums_of(SlotIndex slot, const SlotDigest& digest) {
@@ -167,7 +169,8 @@ AntiEntropy::Round* AntiEntropy::awaited(Now now, NodeIndex from, uint64_t id, S
   if (found == peers_.end() || !found->second.round) return nullptr;
   Round& round = *found->second.round;
   if (round.step != step || round.question != id) return nullptr;
-  if (now.mono_us - round.asked_us > kAnswerMaxUs) {
+  if (now.mono_us - round.asked_us > options_.age.answer_max_us &&
+      !is_planted(PlantedFault::kLateAnswers)) {
     ++counts_.late_answers;
     abort(now, found->second);
     return nullptr;
@@ -266,7 +269,9 @@ void AntiEntropy::handle_timeout(Now now) {
       Round& round = *peer.round;
       if (round.step == Step::kPause && now.mono_us >= round.resume_us) {
         ask_next(now, node, peer);
-      } else if (round.step != Step::kPause && now.mono_us - round.asked_us > kAnswerMaxUs) {
+      } else if (round.step != Step::kPause &&
+                 now.mono_us - round.asked_us > options_.age.answer_max_us &&
+                 !is_planted(PlantedFault::kLateAnswers)) {
         abort(now, peer);
       }
     } else if ((peer.wants_all || !peer.wants_dirty.empty()) && now.mono_us >= peer.not_before_us) {
@@ -296,8 +301,9 @@ int64_t AntiEntropy::next_timeout() const {
     if (peer.round) {
       busy = true;
       const Round& round = *peer.round;
-      next = std::min(
-          next, round.step == Step::kPause ? round.resume_us : round.asked_us + kAnswerMaxUs + 1);
+      next = std::min(next, round.step == Step::kPause
+                                ? round.resume_us
+                                : round.asked_us + options_.age.answer_max_us + 1);
     } else if (peer.wants_all || !peer.wants_dirty.empty()) {
       next = std::min(next, peer.not_before_us);
     }

@@ -34,6 +34,7 @@
 namespace dyno {
 
 struct AntiEntropyOptions {
+  StateAge age;
   int64_t background_us = 10'000 * kMicrosPerMs;  // Between background pulls.
   int64_t bytes_per_second = int64_t{64} << 20;   // Of states pulled from one peer.
 };
@@ -52,7 +53,6 @@ class AntiEntropy {
   static constexpr uint32_t kChunkSlots = 256;
   static constexpr size_t kPullBytes = size_t{1} << 20;
   static constexpr size_t kPullKeys = 4096;
-  static constexpr int64_t kAnswerMaxUs = 5000 * kMicrosPerMs;
   static constexpr int64_t kSecondLookUs = 1000 * kMicrosPerMs;
 
   // A demanded pull of all shared slots has ended.

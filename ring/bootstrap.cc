@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "ring/planted_fault.h"
+
 namespace dyno {
 
 Bootstrap::Bootstrap(const Topology& topology, NodeIndex self) {
@@ -38,6 +40,11 @@ void Bootstrap::pulled(NodeIndex node) {
 }
 
 bool Bootstrap::lacks(bool near_only) const {
+  if (is_planted(PlantedFault::kOneDonor) &&
+      std::any_of(peers_.begin(), peers_.end(),
+                  [](const auto& entry) { return entry.second.pulled; })) {
+    return false;
+  }
   return std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
     const Peer& peer = entry.second;
     return peer.donor && peer.there && !peer.pulled && (peer.near || !near_only);
@@ -45,6 +52,7 @@ bool Bootstrap::lacks(bool near_only) const {
 }
 
 void Bootstrap::handle_timeout(Now now) {
+  if (is_planted(PlantedFault::kServesEmpty)) filled_ = true;
   if (started_us_ < 0) started_us_ = now.mono_us;
   if (lacks(has_near_donor_)) {
     if (alone_) filled_ = false;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "protocol/check.h"
+#include "ring/planted_fault.h"
 
 namespace dyno {
 namespace {
@@ -356,6 +357,10 @@ void Coordinator::lose(Now now, uint64_t id, Operation& op, NodeIndex node) {
   if (op.phase != Phase::kForwarded || pending == op.pending.end()) return;
   op.pending.erase(pending);
   op.maybe_applied = true;
+  if (is_planted(PlantedFault::kRefusesLate)) {
+    op.maybe_applied = false;
+    return try_elsewhere(now, id, op);
+  }
   if (op.request.write && !op.request.repeatable) {
     return finish(id, Outcome::kUnknown, error(kUnknownText));
   }

@@ -46,6 +46,7 @@ namespace dyno {
 
 struct CoordinatorOptions {
   uint64_t hash_seed = 0;
+  StateAge age;
   bool may_leave_dc = false;  // Requests may run in another data center when none here can.
   // After this share of its time, a read asks further racks.
   int hedge_percent = 25;

@@ -5,13 +5,11 @@
 #include <algorithm>
 
 #include "ring/coordinator.h"
+#include "ring/planted_fault.h"
 
 namespace dyno {
 namespace {
 
-// State is only pulled, and an answer later than this is dropped: what was removed meanwhile may be
-// forgotten by everyone (frontier.h).
-constexpr int64_t kStateAgeMaxUs = 5000 * kMicrosPerMs;
 constexpr size_t kCompareKeysMax = 65536;
 constexpr int64_t kHoldUs = 2000 * kMicrosPerMs;
 
@@ -110,7 +108,7 @@ bool Coordinator::merge_states(const Operation& op, NodeIndex from, const Compar
   if (answer.keys.size() != keys_of(op, from).size()) return false;
   for (const KeyAnswer& state : answer.keys) {
     reported->push_back({state.low, state.high});
-    if (state.state.empty()) continue;
+    if (state.state.empty() || is_planted(PlantedFault::kStaleCompare)) continue;
     ++counts_.states_merged;
     if (store_.apply_state(state.state).refusal != Store::Refusal::kNone) return false;
   }
@@ -122,7 +120,8 @@ void Coordinator::handle_compare_answer(Now now, NodeIndex from, uint64_t id,
   auto found = operations_.find(id);
   if (found == operations_.end()) return;
   Operation& op = found->second;
-  bool late = now.mono_us - op.asked_us > kStateAgeMaxUs;
+  bool late = now.mono_us - op.asked_us > options_.age.answer_max_us &&
+              !is_planted(PlantedFault::kLateAnswers);
   std::vector<Version> reported;
   if (op.phase == Phase::kPulling) {
     if (std::find(op.pending.begin(), op.pending.end(), from) == op.pending.end()) return;
@@ -171,7 +170,7 @@ void Coordinator::read_ran(uint64_t id, Operation& op) {
     if (!holds(op, node, current)) behind.push_back(node);
   }
   counts_.racks_behind += behind.size();
-  if (!is_safe(op.request.level)) {
+  if (!is_safe(op.request.level) || is_planted(PlantedFault::kNoHold)) {
     for (NodeIndex node : behind) send_hold(0, op, node);
     return finish(id, Outcome::kDone, std::move(op.reply));
   }
@@ -271,6 +270,7 @@ void Coordinator::wait_for_acks(Operation& op) {
         if (wait.rack != topology_.node(node).rack_number) continue;
         wait.nodes.push_back(node);
         op.waits.push_back({node, number});
+        if (is_planted(PlantedFault::kHintCounts)) op.quorum.done(wait.rack);
       }
     }
   }
@@ -291,7 +291,7 @@ void Coordinator::handle_acknowledged(NodeIndex from, const StreamSender::Acknow
     // An earlier one may have finished the operation, or stamped its frames anew.
     if (waits_.erase({from, number}) == 0) continue;
     Operation& op = operations_.at(id);
-    if (number < acks.first) {
+    if (number < acks.first && !is_planted(PlantedFault::kSkippedCounts)) {
       rack_failed(id, op, from);
       continue;
     }

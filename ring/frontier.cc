@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "ring/planted_fault.h"
+
 namespace dyno {
 namespace {
 
@@ -12,6 +14,7 @@ constexpr Stamp kLargest = std::numeric_limits<Stamp>::max();
 }  // namespace
 
 Stamp Frontier::Peer::watermark() const {
+  if (is_planted(PlantedFault::kFirstLaneOnly) && !lanes.empty()) return lanes[0].watermark;
   Stamp least = lanes.empty() ? 0 : kLargest;
   for (const Lane& lane : lanes) least = std::min(least, lane.watermark);
   return least;
@@ -23,7 +26,7 @@ Stamp Frontier::Peer::published() const {
   return least;
 }
 
-Frontier::Frontier(const Topology& topology, NodeIndex self) {
+Frontier::Frontier(const Topology& topology, NodeIndex self, StateAge age) : age_(age) {
   for (NodeIndex node : topology.node(self).sharers) peers_[node];
 }
 
@@ -47,6 +50,7 @@ void Frontier::peer_seen(NodeIndex node, uint32_t incarnation, uint16_t lanes, S
   peer.forgotten = false;
   peer.lanes.assign(lanes, {});
   peer.predecessor.reset();
+  if (is_planted(PlantedFault::kPredecessorDropped)) return;
   if (!predecessor.unpulled.empty()) peer.predecessor = std::move(predecessor);
 }
 
@@ -126,7 +130,11 @@ void Frontier::handle_timeout(Now now, Stamp clock) {
     if (!peer.forgotten) least = std::min(least, peer.published());
   }
   samples_.push_back({now.mono_us, least});
-  while (!samples_.empty() && samples_.front().first + kAgeUs <= now.mono_us) {
+  int64_t age_us = is_planted(PlantedFault::kUnagedFrontier) ? 0 : age_.kept_us;
+  if (is_planted(PlantedFault::kFixedGrace)) {
+    horizon_ = clock - std::min(clock, Stamp{200} << kStampMsShift);
+  }
+  while (!samples_.empty() && samples_.front().first + age_us <= now.mono_us) {
     horizon_ = std::max(horizon_, samples_.front().second);
     samples_.pop_front();
   }

@@ -6,7 +6,8 @@
 //               Of a peer: the smallest of its lanes
 //   published   what a node says of itself: it knows all writes to its keys up to this stamp. The
 //               smallest of the watermarks of all peers that share keys with it
-//   horizon     the smallest published stamp of this node and of its peers, as it was kAgeUs ago
+//   horizon     the smallest published stamp of this node and of its peers, as it was
+//   StateAge::kept_us ago
 //
 // A tombstone may be dropped when the horizon has reached its stamp: then every replica has known
 // it for longer than any state that was read before can still be on its way. So no one can bring
@@ -42,11 +43,9 @@ namespace dyno {
 
 class Frontier {
  public:
-  // Longer than a state transfer may take.
-  static constexpr int64_t kAgeUs = 6000 * kMicrosPerMs;
   static constexpr int64_t kSampleUs = 100 * kMicrosPerMs;
 
-  Frontier(const Topology& topology, NodeIndex self);
+  Frontier(const Topology& topology, NodeIndex self, StateAge age = {});
 
   // A peer was heard of, in this incarnation, with this many lanes; `clock` is this node's.
   void peer_seen(NodeIndex node, uint32_t incarnation, uint16_t lanes, Stamp clock);
@@ -91,6 +90,7 @@ class Frontier {
     [[nodiscard]] Stamp published() const;
   };
 
+  const StateAge age_;
   std::map<NodeIndex, Peer> peers_;  // Those that share keys.
   std::deque<std::pair<int64_t, Stamp>> samples_;
   Stamp horizon_ = 0;

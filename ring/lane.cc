@@ -413,9 +413,7 @@ int64_t Lane::next_timeout() const {
 
 Outbox& Lane::drain() {
   for (auto& [node, sender] : streams_.all()) {
-    if (own_links_.at(node).state != LinkState::kUp) continue;
-    std::string& out = outbox_.to_nodes[node];
-    if (!sender.fill(&out) && out.empty()) outbox_.to_nodes.erase(node);
+    if (sender.has_work()) sender.fill(&outbox_.to_nodes[node]);
   }
   for (auto& [key, inbound] : inbound_) {
     if (inbound.link == 0) continue;

@@ -27,6 +27,13 @@ struct Now {
   int64_t unix_ms = 0;  // Wall clock: may jump.
 };
 
+// State that was asked for is dropped when it comes later than this by the asker's clock; what was
+// removed is kept longer than that (frontier.h). Only tests change it.
+struct StateAge {
+  int64_t answer_max_us = 5'000'000;
+  int64_t kept_us = 6'000'000;
+};
+
 inline constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 inline constexpr int64_t kMicrosPerMs = 1000;
 

@@ -12,7 +12,7 @@ Steward::Steward(const Topology& topology, NodeIndex self, uint32_t incarnation,
       self_(self),
       store_(store),
       detector_(topology, self),
-      frontier_(topology, self),
+      frontier_(topology, self, options.anti_entropy.age),
       anti_entropy_(topology, self, options.anti_entropy, store, outbox_),
       bootstrap_(topology, self),
       incarnations_(topology.nodes().size()) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "protocol/check.h"
+#include "ring/planted_fault.h"
 
 namespace dyno {
 
@@ -96,7 +97,7 @@ bool StreamSender::fill(std::string* out) {
     reset_due_ = false;
   }
   while (sent_ < last() && window_bytes_ < limits_.window_bytes_max) write_batch(out);
-  if (mark_due_ && dirty_.empty() && sent_ == last()) write_batch(out);
+  if (mark_due_ && may_mark() && sent_ == last()) write_batch(out);
   return out->size() != before;
 }
 
@@ -112,13 +113,17 @@ void StreamSender::write_batch(std::string* out) {
     ++sent_;
   }
   window_bytes_ += bytes;
-  if (sent_ == last() && dirty_.empty() && mark_due_) {
+  if (sent_ == last() && may_mark() && mark_due_) {
     batch.has_mark = true;
     batch.watermark = watermark_;
     batch.published = published_;
     mark_due_ = false;
   }
   write_message(MessageKind::kBatch, 0, batch, out);
+}
+
+bool StreamSender::may_mark() const {
+  return dirty_.empty() || is_planted(PlantedFault::kMarksWhileDirty);
 }
 
 void StreamSender::drop_front() {

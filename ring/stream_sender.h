@@ -69,6 +69,12 @@ class StreamSender {
   // The peer pulled the dirty slots of that epoch.
   void clean(uint64_t epoch);
 
+  // True when fill() would send something.
+  [[nodiscard]] bool has_work() const {
+    return link_is_up_ &&
+           (reset_due_ || (sent_ < last() && window_bytes_ < limits_.window_bytes_max) ||
+            (mark_due_ && may_mark() && sent_ == last()));
+  }
   // Appends the messages that may be sent now; false when there were none.
   bool fill(std::string* out);
 
@@ -85,6 +91,7 @@ class StreamSender {
   [[nodiscard]] static size_t cost_of(const Frame& frame) {
     return frame.bytes.size() + kFrameOverhead;
   }
+  [[nodiscard]] bool may_mark() const;
   void drop_front();
   void collapse();
   void start_over();

@@ -52,7 +52,7 @@ TEST_CASE("the horizon is the least of all published stamps, long enough ago") {
   example.settle(stamp);
   CHECK(example.frontier.published(stamp + 5) == stamp);
   example.mark(2, stamp + 10, stamp - 1);
-  example.pass(Frontier::kAgeUs - 2 * Frontier::kSampleUs, stamp + 5);
+  example.pass(StateAge{}.kept_us - 2 * Frontier::kSampleUs, stamp + 5);
   CHECK(example.frontier.horizon() == 0);
   example.pass(2 * Frontier::kSampleUs, stamp + 5);
   CHECK(example.frontier.horizon() == stamp);
@@ -105,9 +105,9 @@ TEST_CASE("what was seen before a memory was lost does not age on") {
   Example example;
   Stamp stamp = kLead + 100;
   example.settle(stamp);
-  example.pass(Frontier::kAgeUs / 2, stamp);
+  example.pass(StateAge{}.kept_us / 2, stamp);
   example.frontier.peer_seen(1, 2, 1, stamp);
-  example.pass(2 * Frontier::kAgeUs, stamp);
+  example.pass(2 * StateAge{}.kept_us, stamp);
   CHECK(example.frontier.horizon() == 0);
 }
 

@@ -206,8 +206,9 @@ class SmallRing {
     }
   }
   bool settle(NodeIndex node) {
-    Outbox box = std::move(lanes[node]->drain());
-    lanes[node]->drain().clear();
+    Outbox& drained = lanes[node]->drain();
+    Outbox box = std::move(drained);
+    drained.clear();
     for (NodeIndex peer : box.dials) {
       bool away = cut_.contains({node, peer});
       away ? lanes[node]->dial_failed(now, peer) : lanes[node]->dialed(now, peer);

@@ -2,15 +2,20 @@
 //
 // Runs the simulator over a range of seeds:
 //   simulator [--seeds A..B] [--seconds S] [--verbose]
+//   simulator --controls [--seeds A..B] [--seconds S]
 // Each seed runs as far as its conditions say; the first of the range runs twice, and must do the
 // same. Prints what failed, and how often each fault was made and each rare path was reached; ends
 // with a line "N passed, N failed". --seconds stops taking new seeds after so long.
+//
+// --controls plants one mistake after the other (ring/planted_fault.h), each for all seeds and
+// seconds, and passes those that some seed finds.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
+#include "ring/planted_fault.h"
 #include "tests/simulator/world.h"
 
 namespace {
@@ -22,12 +27,15 @@ struct Arguments {
   uint64_t last = 20;
   double seconds = 1e9;
   bool verbose = false;
+  bool controls = false;
 };
 
 bool parse(int count, char** words, Arguments* arguments) {
   for (int i = 1; i < count; ++i) {
     std::string word = words[i];
-    if (word == "--verbose") {
+    if (word == "--controls") {
+      arguments->controls = true;
+    } else if (word == "--verbose") {
       arguments->verbose = true;
     } else if (word == "--seconds" && i + 1 < count) {
       arguments->seconds = std::strtod(words[++i], nullptr);
@@ -42,14 +50,65 @@ bool parse(int count, char** words, Arguments* arguments) {
   return arguments->first <= arguments->last;
 }
 
+struct Control {
+  dyno::PlantedFault fault;
+  const char* name;
+};
+constexpr Control kControls[] = {
+    {dyno::PlantedFault::kUnagedFrontier, "unaged frontier"},
+    {dyno::PlantedFault::kFixedGrace, "fixed grace"},
+    {dyno::PlantedFault::kPredecessorDropped, "predecessor dropped"},
+    {dyno::PlantedFault::kFirstLaneOnly, "first lane only"},
+    {dyno::PlantedFault::kMarksWhileDirty, "marks while dirty"},
+    {dyno::PlantedFault::kLateAnswers, "late answers"},
+    {dyno::PlantedFault::kLiveDigestsOnly, "live digests only"},
+    {dyno::PlantedFault::kServesEmpty, "serves empty"},
+    {dyno::PlantedFault::kOneDonor, "one donor"},
+    {dyno::PlantedFault::kHintCounts, "hint counts"},
+    {dyno::PlantedFault::kSkippedCounts, "skipped counts"},
+    {dyno::PlantedFault::kNoHold, "no hold"},
+    {dyno::PlantedFault::kStaleCompare, "stale compare"},
+    {dyno::PlantedFault::kRefusesLate, "refuses late"},
+    {dyno::PlantedFault::kSameIncarnation, "same incarnation"},
+};
+
+double seconds_since(std::chrono::steady_clock::time_point started) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+}
+
+int run_controls(const Arguments& arguments) {
+  int found = 0;
+  int missed = 0;
+  for (const Control& control : kControls) {
+    dyno::planted_fault = control.fault;
+    auto started = std::chrono::steady_clock::now();
+    bool caught = false;
+    uint64_t seed = arguments.first;
+    for (; seed <= arguments.last && !caught && seconds_since(started) < arguments.seconds;
+         ++seed) {
+      World world(seed, false);
+      caught = !world.run();
+      if (caught) std::printf("%s: %s\n", control.name, world.failures().front().c_str());
+    }
+    std::printf("%s: %s after %llu seeds, %.1f s\n", control.name, caught ? "found" : "MISSED",
+                static_cast<unsigned long long>(seed - arguments.first), seconds_since(started));
+    std::fflush(stdout);
+    ++(caught ? found : missed);
+  }
+  std::printf("simulator controls: %d passed, %d failed, 0 skipped\n", found, missed);
+  return missed == 0 ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
   Arguments arguments;
   if (!parse(count, words, &arguments)) {
-    std::fprintf(stderr, "usage: simulator [--seeds A..B] [--seconds S] [--verbose]\n");
+    std::fprintf(stderr,
+                 "usage: simulator [--controls] [--seeds A..B] [--seconds S] [--verbose]\n");
     return 2;
   }
+  if (arguments.controls) return run_controls(arguments);
   auto started = std::chrono::steady_clock::now();
   std::map<std::string, uint64_t> probes;
   int passed = 0;
@@ -68,8 +127,7 @@ int main(int count, char** words) {
     for (const auto& [name, times] : world.probes()) probes[name] += times;
     ++(good ? passed : failed);
     if (!good || arguments.verbose) std::printf("%s\n", world.describe().c_str());
-    std::chrono::duration<double> spent = std::chrono::steady_clock::now() - started;
-    if (spent.count() > arguments.seconds) break;
+    if (seconds_since(started) > arguments.seconds) break;
   }
   for (const auto& [name, times] : probes) {
     std::printf("%10llu %s\n", static_cast<unsigned long long>(times), name.c_str());

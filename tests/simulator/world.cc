@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "protocol/check.h"
+#include "ring/planted_fault.h"
 
 namespace dyno::simulator {
 namespace {
@@ -22,8 +23,8 @@ std::string Conditions::describe() const {
          number(crash_percent) + (unsafe_crashes ? " (any time)" : "") + " clocks " +
          number(clock_percent) + ", a fault every " + number(fault_every_us / kMs) +
          " ms, a request every " + number(op_every_us) + " us for " + number(load_us / kSecond) +
-         " s, " + number(lanes) + " lanes, " + number(keys) + " keys, log " +
-         number(static_cast<int64_t>(log_bytes_max)) + " bytes";
+         " s, " + number(lanes) + " lanes, " + number(keys) + " keys, hurry " + number(hurry) +
+         ", log " + number(static_cast<int64_t>(log_bytes_max)) + " bytes";
 }
 
 World::World(uint64_t seed, bool verbose)
@@ -57,6 +58,7 @@ void World::draw_conditions() {
   c.load_us = random_.between(10, 40) * kSecond;
   c.lanes = static_cast<int>(random_.between(1, 3));
   c.keys = static_cast<int>(random_.between(2, 40));
+  c.hurry = random_.percent(60) ? 10 : 1;
   c.log_bytes_max =
       random_.percent(30) ? static_cast<size_t>(random_.between(500, 5000)) : size_t{1} << 20;
 }
@@ -65,7 +67,7 @@ void World::build_topology() {
   std::vector<NodeSpec> specs;
   int64_t dcs = random_.percent(60) ? 1 : random_.between(2, 4);
   for (int64_t dc = 0; dc < dcs; ++dc) {
-    int64_t racks = random_.percent(70) ? 3 : random_.between(1, 3);
+    int64_t racks = random_.percent(70) && dcs < 3 ? 3 : random_.between(1, 3);
     for (int64_t rack = 0; rack < racks; ++rack) {
       int64_t nodes = random_.percent(50) ? 1 : random_.between(1, dcs > 1 ? 2 : 4);
       for (int64_t node = 0; node < nodes; ++node) {
@@ -80,6 +82,8 @@ void World::build_topology() {
   }
   DYNO_CHECK(Topology::make(specs, &topology_).empty());
   processes_.resize(topology_.nodes().size());
+  // Large rings are many links already.
+  if (processes_.size() > 6) conditions_.lanes = 1;
   for (Process& process : processes_) {
     process.drift_ppm = random_.between(-200, 200);
     process.wall_offset_ms = random_.between(-40, 40);
@@ -139,13 +143,22 @@ void World::start(NodeIndex node) {
   process.up = true;
   process.paused = false;
   ++process.life;
-  ++process.incarnation;
+  if (process.incarnation == 0 || !is_planted(PlantedFault::kSameIncarnation)) {
+    ++process.incarnation;
+  }
   trace(1, node);
   process.store = std::make_unique<ElementStore>(topology_, node, process.incarnation, &ledger_);
   process.store->set_time(now_of(node).unix_ms);
-  process.steward = std::make_unique<Steward>(topology_, node, process.incarnation,
-                                              StewardOptions{}, *process.store);
+  StateAge age;
+  age.answer_max_us /= conditions_.hurry;
+  age.kept_us /= conditions_.hurry;
+  StewardOptions steward;
+  steward.anti_entropy.age = age;
+  steward.anti_entropy.background_us /= conditions_.hurry;
+  process.steward =
+      std::make_unique<Steward>(topology_, node, process.incarnation, steward, *process.store);
   LaneOptions options;
+  options.coordinator.age = age;
   options.stream.log_bytes_max = conditions_.log_bytes_max;
   options.stream.window_bytes_max = 4096;
   options.stream.batch_bytes_max = 1024;
@@ -208,8 +221,9 @@ void World::settle(NodeIndex node, uint16_t lane) {
   uint64_t life = process.life;
   while (process.life == life) {
     process.store->set_time(now_of(node).unix_ms);
-    Outbox box = std::move(process.lanes[lane]->drain());
-    process.lanes[lane]->drain().clear();
+    Outbox& drained = process.lanes[lane]->drain();
+    Outbox box = std::move(drained);
+    drained.clear();
     if (box.empty()) break;
     for (auto& [peer, reason] : box.hangups) {
       trace(4, peer);

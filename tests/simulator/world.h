@@ -49,6 +49,7 @@ struct Conditions {
   int lanes = 1;
   int keys = 0;
   size_t log_bytes_max = 0;
+  int64_t hurry = 1;  // Waits of seconds are this many times shorter, so that more happens in them.
 
   [[nodiscard]] std::string describe() const;
 };
