@@ -32,7 +32,11 @@ inline PlantedFault planted_fault = PlantedFault::kNone;
 [[nodiscard]] inline bool is_planted(PlantedFault fault) {
   return planted_fault == fault;
 }
+inline void plant(PlantedFault fault) {
+  planted_fault = fault;
+}
 #else
+inline void plant(PlantedFault) {}
 [[nodiscard]] constexpr bool is_planted(PlantedFault) {
   return false;
 }

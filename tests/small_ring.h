@@ -206,9 +206,7 @@ class SmallRing {
     }
   }
   bool settle(NodeIndex node) {
-    Outbox& drained = lanes[node]->drain();
-    Outbox box = std::move(drained);
-    drained.clear();
+    Outbox box = std::exchange(lanes[node]->drain(), {});
     for (NodeIndex peer : box.dials) {
       bool away = cut_.contains({node, peer});
       away ? lanes[node]->dial_failed(now, peer) : lanes[node]->dialed(now, peer);

@@ -80,7 +80,7 @@ int run_controls(const Arguments& arguments) {
   int found = 0;
   int missed = 0;
   for (const Control& control : kControls) {
-    dyno::planted_fault = control.fault;
+    dyno::plant(control.fault);
     auto started = std::chrono::steady_clock::now();
     bool caught = false;
     uint64_t seed = arguments.first;

@@ -61,15 +61,25 @@ void World::draw_conditions() {
   c.hurry = random_.percent(60) ? 10 : 1;
   c.log_bytes_max =
       random_.percent(30) ? static_cast<size_t>(random_.between(500, 5000)) : size_t{1} << 20;
+  churn_ = random_.percent(50);
+  if (!churn_) return;
+  c.keys = static_cast<int>(random_.between(1, 4));
+  c.hurry = 10;
+  c.op_every_us = random_.between(2, 10) * kMs;
+  c.fault_every_us = random_.between(200, 1500) * kMs;
+  c.partition_percent = random_.between(20, 50);
+  c.pause_percent = random_.between(0, 30);
+  c.crash_percent = random_.between(0, 40);
+  c.load_us = random_.between(10, 25) * kSecond;
 }
 
 void World::build_topology() {
   std::vector<NodeSpec> specs;
-  int64_t dcs = random_.percent(60) ? 1 : random_.between(2, 4);
+  int64_t dcs = churn_ || random_.percent(40) ? 1 : random_.between(2, 4);
   for (int64_t dc = 0; dc < dcs; ++dc) {
     int64_t racks = random_.percent(70) && dcs < 3 ? 3 : random_.between(1, 3);
     for (int64_t rack = 0; rack < racks; ++rack) {
-      int64_t nodes = random_.percent(50) ? 1 : random_.between(1, dcs > 1 ? 2 : 4);
+      int64_t nodes = churn_ || random_.percent(50) ? 1 : random_.between(1, dcs > 1 ? 2 : 4);
       for (int64_t node = 0; node < nodes; ++node) {
         auto port = static_cast<uint16_t>(1000 + specs.size());
         specs.push_back({"dc" + std::to_string(dc),
@@ -221,9 +231,7 @@ void World::settle(NodeIndex node, uint16_t lane) {
   uint64_t life = process.life;
   while (process.life == life) {
     process.store->set_time(now_of(node).unix_ms);
-    Outbox& drained = process.lanes[lane]->drain();
-    Outbox box = std::move(drained);
-    drained.clear();
+    Outbox box = std::exchange(process.lanes[lane]->drain(), {});
     if (box.empty()) break;
     for (auto& [peer, reason] : box.hangups) {
       trace(4, peer);

@@ -177,6 +177,7 @@ class World {
   Random fault_random_;
   Random op_random_;
   Conditions conditions_;
+  bool churn_ = false;  // Much happens to few keys of a small ring.
   Topology topology_;
   std::vector<Process> processes_;
   std::priority_queue<Event, std::vector<Event>, Later> events_;
