@@ -22,9 +22,9 @@ constexpr std::string_view kUnknownText =
 constexpr std::string_view kCrossSlot =
     "CROSSSLOT Keys in request don't hash to the same slot, and no node owns all of them";
 
-template <class ListKeys, class Item>
-bool has(const ListKeys& list, const Item& item) {
-  return std::find(list.begin(), list.end(), item) != list.end();
+template <class Items, class Item>
+bool has(const Items& items, const Item& item) {
+  return std::find(items.begin(), items.end(), item) != items.end();
 }
 
 }  // namespace

@@ -368,6 +368,10 @@ void Lane::handle_note(Now now, const Note& note) {
     }
     for (LinkId id : outdated) close(id, "an incarnation of the node that has a successor");
     for (auto& [node, link] : own_links_) {
+      // Another lane has reached it: no need to wait for as long as it was away.
+      if (link.state == LinkState::kIdle && view_->nodes[node].state != NodeState::kDown) {
+        link.again_us = std::min(link.again_us, now.mono_us + options_.dial_again_first_us);
+      }
       if (link.state == LinkState::kUp && link.incarnation < view_->nodes[node].incarnation) {
         hang_up(now, node, "an incarnation of the node that has a successor");
       }

@@ -104,6 +104,12 @@ class Lane {
 
   [[nodiscard]] uint16_t number() const { return number_; }
   [[nodiscard]] const Coordinator& coordinator() const { return coordinator_; }
+  // The own link to the node is up.
+  [[nodiscard]] bool is_linked(NodeIndex node) const {
+    auto found = own_links_.find(node);
+    return found != own_links_.end() && found->second.state == LinkState::kUp;
+  }
+  [[nodiscard]] Streams& streams() { return streams_; }
   [[nodiscard]] size_t hint_bytes();  // Of all streams: what peers have not acknowledged.
   // Links of others that were closed for what they said.
   [[nodiscard]] uint64_t closed_links() const { return closed_links_; }

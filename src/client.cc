@@ -36,7 +36,7 @@ bool is_one_word(std::string_view text) {
 }
 
 Client::~Client() {
-  ::close(facts.fd);
+  if (facts.fd >= 0) ::close(facts.fd);
 }
 
 bool Client::receive() {

@@ -7,8 +7,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +20,8 @@
 #include "protocol/byte_buffer.h"
 #include "protocol/resp_reply.h"
 #include "protocol/resp_request.h"
+#include "ring/request.h"
+#include "src/event_loop.h"
 
 namespace dyno {
 
@@ -74,7 +79,25 @@ enum class CloseReason : uint8_t {
 inline constexpr std::string_view kBadClientName =
     "ERR Client names cannot contain spaces, newlines or special characters.";
 
-class Client : public Session {
+// A reply that has its place in the order of a client's replies and is not there yet, or stands
+// behind one that is not.
+struct PendingReply {
+  bool done = false;
+  bool silent = false;  // CLIENT REPLY OFF or SKIP: to be thrown away.
+  std::string bytes;
+  std::vector<Token> tokens;  // Of the request's keys.
+  bool write = false;
+};
+
+// A key under WATCH that another node owns, as it was then.
+struct RemoteWatch {
+  int db = 0;
+  std::string key;
+  uint64_t low = 0;  // Its version.
+  uint64_t high = 0;
+};
+
+class Client : public LoopMember, public Session {
  public:
   Client(Server& owner, NetworkThread& home, int socket, std::string address,
          std::string local_address, bool unix_socket);
@@ -114,6 +137,14 @@ class Client : public Session {
   bool scheduled = false;        // Is in its thread's list of clients with input.
   bool paused = false;           // Held back by CLIENT PAUSE.
   bool monitor = false;
+  // On a ring: replies that other nodes owe, in the order of the requests; `parked`: what follows
+  // must wait for them. Levels that CLIENT CONSISTENCY set, else the configuration's count.
+  std::deque<std::shared_ptr<PendingReply>> pending;
+  bool parked = false;
+  size_t parked_until = 0;  // It may go on when no more than these are pending.
+  std::optional<Level> read_level;
+  std::optional<Level> write_level;
+  std::vector<RemoteWatch> remote_watches;
   CloseReason closing = CloseReason::kNone;
   int64_t soft_limit_since_ms = 0;
   int64_t last_input_ms = 0;

@@ -313,6 +313,21 @@ void client_no_touch(Context& c) {
   set_flag(c, &c.session.no_touch);
 }
 
+// Levels of this connection instead of the configuration's.
+void client_consistency(Context& c) {
+  Client& client = client_of(c);
+  bool read = is_word(c.args[2], "READ");
+  if (!read && !is_word(c.args[2], "WRITE")) return c.error(errors::kSyntax);
+  auto level = parse_level(c.args[3]);
+  bool is_default = is_word(c.args[3], "DEFAULT");
+  if (!level && !is_default) {
+    return c.error(
+        "ERR expected DC_ONE, DC_QUORUM, DC_SAFE_QUORUM, DC_EACH_SAFE_QUORUM or DEFAULT");
+  }
+  (read ? client.read_level : client.write_level) = level;
+  c.reply.ok();
+}
+
 // Invalidation messages come with the tracking of replicated writes; clients fall back without
 // them.
 void client_tracking(Context& c) {
@@ -391,6 +406,10 @@ const CommandSpec kRows[] = {
      "Exempts the connection from eviction of clients.", "<ON | OFF>", client_no_evict},
     {"CLIENT|NO-TOUCH", 3, kPlain, {}, kGroup, "7.2.0", "O(1)",
      "Keeps the connection's reads from counting as use.", "<ON | OFF>", client_no_touch},
+    {"CLIENT|CONSISTENCY", 4, kPlain, {}, kGroup, "7.2.0", "O(1)",
+     "Sets how many racks the connection's reads or writes ask.",
+     "<READ | WRITE> <DC_ONE | DC_QUORUM | DC_SAFE_QUORUM | DC_EACH_SAFE_QUORUM | DEFAULT>",
+     client_consistency},
     {"CLIENT|TRACKING", -3, kPlain, {}, kGroup, "6.0.0", "O(1)",
      "Refused: invalidation messages are not there yet.", "<ON | OFF>", client_tracking},
     {"CLIENT|TRACKINGINFO", 2, kPlain, {}, kGroup, "6.2.0", "O(1)",

@@ -25,6 +25,7 @@
 #include <utility>
 #include <vector>
 
+#include "ring/request.h"
 #include "src/config_value.h"
 
 namespace dyno {
@@ -59,6 +60,8 @@ struct OutputLimit {
 
 enum class ClientClass : uint8_t { kNormal, kReplica, kPubsub };
 enum class DebugAccess : uint8_t { kNo, kYes, kLocal };
+// Where a request may run whose owner in this rack is away.
+enum class RingFailover : uint8_t { kDatacenter, kAll };
 enum class LogLevel : uint8_t { kDebug, kVerbose, kNotice, kWarning, kNothing };
 enum class LogFormat : uint8_t { kText, kLogfmt, kJson };
 
@@ -80,6 +83,24 @@ struct Config {
     ConfigText output_buffer_limit;
     std::array<OutputLimit, 3> output_limits;  // by ClientClass
   } client;
+
+  struct Peer {
+    ConfigText listen;
+  } peer;
+
+  struct Ring {
+    ConfigText cluster;
+    ConfigText dc;
+    ConfigText rack;
+    ConfigText tokens;  // joined with spaces
+    ConfigText seeds;   // joined with spaces; src/ring_membership.h reads them
+    std::atomic<int64_t> hash_seed{0};
+    std::atomic<Level> read_consistency{Level::kDcOne};
+    std::atomic<Level> write_consistency{Level::kDcOne};
+    std::atomic<RingFailover> failover{RingFailover::kDatacenter};
+    std::atomic<int64_t> timeout_ms{0};
+    std::atomic<int64_t> hint_bytes_max{0};  // of one thread for one peer
+  } ring;
 
   struct Server {
     std::atomic<int64_t> threads{0};  // 0: chosen from the cores

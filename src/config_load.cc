@@ -14,6 +14,7 @@
 #include "src/config.h"
 #include "src/config_file.h"
 #include "src/config_rows.h"
+#include "src/ring_membership.h"
 
 namespace dyno {
 
@@ -162,6 +163,11 @@ ConfigTable::LoadResult ConfigTable::load(std::span<const char* const> args,
   load_environment(env, errors);
   for (const ConfigSource& setting : line.settings) load_setting(setting, errors);
 
+  if (errors.empty()) {
+    RingMembership membership;
+    std::string why = read_membership(config_, &membership);
+    if (!why.empty()) errors = "ring: " + why + "\n";
+  }
   if (!errors.empty()) return {.exit_code = kExitBadConfig, .err = std::move(errors)};
   if (line.check_config) return {.out = "configuration ok\n"};
   return {.serve = true};

@@ -29,6 +29,10 @@ constexpr std::array<std::string_view, 3> kDebugAccessNames = {"no", "yes", "loc
 constexpr std::array<std::string_view, 5> kLogLevelNames = {"debug", "verbose", "notice", "warning",
                                                             "nothing"};
 constexpr std::array<std::string_view, 3> kLogFormatNames = {"text", "logfmt", "json"};
+// In the order of Level.
+constexpr std::array<std::string_view, 4> kLevelNames = {"dc_one", "dc_quorum", "dc_safe_quorum",
+                                                         "dc_each_safe_quorum"};
+constexpr std::array<std::string_view, 2> kFailoverNames = {"datacenter", "all"};
 // In the order of EvictionPolicy.
 constexpr std::array<std::string_view, 8> kPolicyNames = {
     "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
@@ -163,6 +167,83 @@ void add_client_buffer_rows(std::vector<ConfigRow>& rows, Config::Client& client
         .fallback = "no",
         .number = bind(client.enable_debug_command),
         .doc = "Who may call DEBUG: nobody, everybody, or clients from this machine."}});
+}
+
+ConfigRow ring_text(std::string_view name, std::string_view alias, ConfigKind kind,
+                    std::string_view fallback, ConfigText& text, std::string_view doc) {
+  return {.name = name,
+          .alias = alias,
+          .shape = {.kind = kind},
+          .fallback = fallback,
+          .text = &text,
+          .doc = doc};
+}
+
+void add_ring_rows(std::vector<ConfigRow>& rows, Config& config) {
+  Config::Ring& ring = config.ring;
+  rows.insert(
+      rows.end(),
+      {ring_text("peer.listen", "peer-listen", ConfigKind::kText, "127.0.0.1:8101",
+                 config.peer.listen,
+                 "Address for the other nodes, as host:port. Links are neither encrypted nor "
+                 "authenticated: keep this port inside a network that you trust. Not opened by a "
+                 "node without seeds."),
+       ring_text("ring.cluster", "ring-cluster", ConfigKind::kText, "dyno", ring.cluster,
+                 "Name of the cluster; nodes of another one are refused."),
+       ring_text("ring.dc", "ring-dc", ConfigKind::kText, "dc1", ring.dc,
+                 "Data center of this node."),
+       ring_text("ring.rack", "ring-rack", ConfigKind::kText, "rack1", ring.rack,
+                 "Rack of this node. Every rack holds the whole data, so that a data center has "
+                 "as many copies as racks."),
+       ring_text("ring.tokens", "ring-tokens", ConfigKind::kList, "0", ring.tokens,
+                 "Tokens of this node, 0 to 4294967295: it owns from each of them up to the next "
+                 "one in its rack."),
+       ring_text("ring.seeds", "ring-seeds", ConfigKind::kList, "", ring.seeds,
+                 "All other nodes, as host:port:rack:dc:token; of a node with several tokens one "
+                 "entry each. This node's own entry may be among them, so that all nodes can "
+                 "share one list. Empty: this node is alone and replicates nothing."),
+       {.name = "ring.hash_seed",
+        .alias = "hash-seed",
+        .shape = integer(0, kInt64Max),
+        .fallback = "0",
+        .number = bind(ring.hash_seed),
+        .doc = "Seed of the hash that makes a key's token; the same on all nodes, for ever."},
+       {.name = "ring.read_consistency",
+        .alias = "read-consistency",
+        .shape = one_of(kLevelNames),
+        .fallback = "dc_one",
+        .change = ConfigChange::kLive,
+        .number = bind(ring.read_consistency),
+        .doc = "How many racks a read asks: one; a majority of the data center's; a majority that "
+               "holds what is answered; the same in every data center."},
+       {.name = "ring.write_consistency",
+        .alias = "write-consistency",
+        .shape = one_of(kLevelNames),
+        .fallback = "dc_one",
+        .change = ConfigChange::kLive,
+        .number = bind(ring.write_consistency),
+        .doc = "How many racks have applied a write before it is answered; as read_consistency."},
+       {.name = "ring.failover",
+        .alias = "ring-failover",
+        .shape = one_of(kFailoverNames),
+        .fallback = "datacenter",
+        .number = bind(ring.failover),
+        .doc = "Where a request may run when its owner in this rack is away: in the other racks "
+               "of the data center, or in all."},
+       {.name = "ring.timeout",
+        .alias = "ring-timeout",
+        .shape = duration(ConfigUnit::kMilliseconds, 10, 600'000),
+        .fallback = "2000",
+        .change = ConfigChange::kLive,
+        .number = bind(ring.timeout_ms),
+        .doc = "How long a request may wait for other nodes before it is answered with an error."},
+       {.name = "ring.hint_limit",
+        .alias = "ring-hint-limit",
+        .shape = bytes(1 << 20, int64_t{1} << 40),
+        .fallback = "64mb",
+        .number = bind(ring.hint_bytes_max),
+        .doc = "What each thread keeps in memory for a peer that is away; beyond it only the "
+               "slots to be compared are kept."}});
 }
 
 void add_server_rows(std::vector<ConfigRow>& rows, Config::Server& server, Limits& limits) {
@@ -382,6 +463,7 @@ std::vector<ConfigRow> config_rows(Config& config, Limits& limits) {
   std::vector<ConfigRow> rows;
   add_client_rows(rows, config.client);
   add_client_buffer_rows(rows, config.client, limits);
+  add_ring_rows(rows, config);
   add_server_rows(rows, config.server, limits);
   add_memory_rows(rows, limits);
   add_encoding_rows(rows, limits);
@@ -398,8 +480,10 @@ std::vector<ConfigView> config_views() {
 }
 
 std::string_view config_section_doc(std::string_view section) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kDocs = {{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kDocs = {{
       {"client", "Connections from clients."},
+      {"peer", "Connections from the other nodes of the ring."},
+      {"ring", "Which part of which ring this node is."},
       {"server", "The process."},
       {"memory", "How much is kept, and what goes when it is full."},
       {"encoding", "When small collections change to their large form."},

@@ -44,17 +44,17 @@ EventLoop::~EventLoop() {
   ::close(epoll_fd_);
 }
 
-void EventLoop::add(int fd, uint32_t events, void* data) {
+void EventLoop::add(int fd, uint32_t events, LoopMember* member) {
   epoll_event event{};
   event.events = events;
-  event.data.ptr = data;
+  event.data.ptr = member;
   DYNO_CHECK(::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) == 0);
 }
 
-void EventLoop::modify(int fd, uint32_t events, void* data) {
+void EventLoop::modify(int fd, uint32_t events, LoopMember* member) {
   epoll_event event{};
   event.events = events;
-  event.data.ptr = data;
+  event.data.ptr = member;
   DYNO_CHECK(::epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, fd, &event) == 0);
 }
 
@@ -105,7 +105,7 @@ void EventLoop::run(const std::function<void(std::span<const Ready>)>& on_ready,
         [[maybe_unused]] ssize_t got = ::read(wake_fd_, &ignored, sizeof(ignored));
         woken = true;
       } else {
-        ready[ready_count++] = {events[i].data.ptr, events[i].events};
+        ready[ready_count++] = {static_cast<LoopMember*>(events[i].data.ptr), events[i].events};
       }
     }
     // The batch first: a task may close a client that is in it.

@@ -20,6 +20,11 @@
 
 namespace dyno {
 
+// Who owns a socket of the loop: a client (client.h), or a link to another node (peer_link.h).
+struct LoopMember {
+  bool is_client = true;
+};
+
 class EventLoop {
  public:
   EventLoop();
@@ -27,9 +32,9 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // What a wake-up found: the `data` given to add() and the epoll events.
+  // What a wake-up found: the member given to add() and the epoll events.
   struct Ready {
-    void* data;
+    LoopMember* member;
     uint32_t events;
   };
 
@@ -39,8 +44,8 @@ class EventLoop {
   void stop();
 
   // The loop's thread only.
-  void add(int fd, uint32_t events, void* data);
-  void modify(int fd, uint32_t events, void* data);
+  void add(int fd, uint32_t events, LoopMember* member);
+  void modify(int fd, uint32_t events, LoopMember* member);
   void remove(int fd);
 
   // Runs until stop(). After each wake-up: posted tasks, then `on_ready` with the batch, then

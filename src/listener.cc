@@ -7,10 +7,12 @@
 
 #include <boost/asio.hpp>
 #include <csignal>
+#include <cstring>
 #include <sstream>
 #include <vector>
 
 #include "src/listen_address.h"
+#include "src/ring_node.h"
 #include "src/server.h"
 
 namespace dyno {
@@ -34,8 +36,9 @@ class Acceptor {
  public:
   using Endpoint = typename Protocol::endpoint;
 
-  Acceptor(asio::io_context& io, Server& server, typename Protocol::acceptor acceptor)
-      : server_(server), acceptor_(std::move(acceptor)), timer_(io) {
+  Acceptor(asio::io_context& io, Server& server, typename Protocol::acceptor acceptor,
+           bool for_peers)
+      : server_(server), acceptor_(std::move(acceptor)), timer_(io), for_peers_(for_peers) {
     accept();
   }
 
@@ -87,12 +90,14 @@ class Acceptor {
     socket.native_non_blocking(true, error);
     int fd = socket.release(error);
     if (error) return;
+    if (for_peers_) return server_.ring()->accept(fd);
     server_.accept(fd, std::move(remote), std::move(local), kIsUnix, from_loopback);
   }
 
   Server& server_;
   typename Protocol::acceptor acceptor_;
   asio::steady_timer timer_;
+  const bool for_peers_;
 };
 
 }  // namespace
@@ -100,7 +105,7 @@ class Acceptor {
 struct Listener::Loop {
   explicit Loop(Server& owner) : server(owner), signals(io, SIGINT, SIGTERM) {}
 
-  std::optional<std::string> listen_tcp(const ListenAddress& address);
+  std::optional<std::string> listen_tcp(const ListenAddress& address, bool for_peers);
   std::optional<std::string> listen_unix(const ListenAddress& address);
 
   Server& server;
@@ -112,7 +117,8 @@ struct Listener::Loop {
   std::string bound;
 };
 
-std::optional<std::string> Listener::Loop::listen_tcp(const ListenAddress& address) {
+std::optional<std::string> Listener::Loop::listen_tcp(const ListenAddress& address,
+                                                      bool for_peers) {
   boost::system::error_code error;
   asio::ip::tcp::resolver resolver(io);
   std::string host = address.host == "*" ? "0.0.0.0" : address.host;
@@ -127,11 +133,15 @@ std::optional<std::string> Listener::Loop::listen_tcp(const ListenAddress& addre
   if (!error) acceptor.listen(static_cast<int>(server.config().client.tcp_backlog.load()), error);
   if (error) return "cannot listen on " + text_of(endpoint) + ": " + error.message();
   endpoint = acceptor.local_endpoint(error);
-  if (server.config().client.port.load() == 0 || tcp.empty()) {
+  if (for_peers) {
+    tcp.push_back(std::make_unique<Acceptor<asio::ip::tcp>>(io, server, std::move(acceptor), true));
+    return std::nullopt;
+  }
+  if (server.config().client.port.load() == 0 || bound.empty()) {
     server.config().client.port.store(endpoint.port());
   }
   bound += (bound.empty() ? "" : " ") + text_of(endpoint);
-  tcp.push_back(std::make_unique<Acceptor<asio::ip::tcp>>(io, server, std::move(acceptor)));
+  tcp.push_back(std::make_unique<Acceptor<asio::ip::tcp>>(io, server, std::move(acceptor), false));
   return std::nullopt;
 }
 
@@ -155,8 +165,8 @@ std::optional<std::string> Listener::Loop::listen_unix(const ListenAddress& addr
   ::chmod(address.unix_path.c_str(), 0770);
   socket_files.push_back(address.unix_path);
   bound += (bound.empty() ? "" : " ") + address.unix_path;
-  local.push_back(
-      std::make_unique<Acceptor<asio::local::stream_protocol>>(io, server, std::move(acceptor)));
+  local.push_back(std::make_unique<Acceptor<asio::local::stream_protocol>>(
+      io, server, std::move(acceptor), false));
   return std::nullopt;
 }
 
@@ -172,11 +182,41 @@ std::optional<std::string> Listener::listen(const std::string& addresses) {
   while (words >> word) {
     auto address = parse_listen_address(word);
     if (!address) return "not an address to listen on: " + word;
-    auto error =
-        address->unix_path.empty() ? loop_->listen_tcp(*address) : loop_->listen_unix(*address);
+    auto error = address->unix_path.empty() ? loop_->listen_tcp(*address, false)
+                                            : loop_->listen_unix(*address);
     if (error) return error;
   }
   return std::nullopt;
+}
+
+std::optional<std::string> Listener::listen_to_peers(const std::string& text) {
+  auto address = parse_listen_address(text);
+  if (!address || !address->unix_path.empty()) return "not an address to listen on: " + text;
+  if (!is_loopback_host(address->host)) {
+    loop_->server.log().write(LogLevel::kWarning,
+                              "links between nodes are neither encrypted nor authenticated: keep "
+                              "the peer port inside a network that you trust",
+                              {{"listen", text}});
+  }
+  return loop_->listen_tcp(*address, true);
+}
+
+void Listener::resolve(const std::string& host, uint16_t port,
+                       std::function<void(std::string, std::vector<sockaddr_storage>)> done) {
+  asio::post(loop_->io, [this, host, port, done = std::move(done)] {
+    auto resolver = std::make_shared<asio::ip::tcp::resolver>(loop_->io);
+    resolver->async_resolve(
+        host, std::to_string(port),
+        [resolver, done](const boost::system::error_code& error, const auto& found) {
+          std::vector<sockaddr_storage> addresses;
+          for (const auto& each : found) {
+            sockaddr_storage address{};
+            std::memcpy(&address, each.endpoint().data(), each.endpoint().size());
+            addresses.push_back(address);
+          }
+          done(error ? error.message() : "no address", std::move(addresses));
+        });
+  });
 }
 
 void Listener::run() {

@@ -4,9 +4,14 @@
 // in the main thread; a failing accept (no descriptors left) waits and goes on.
 #pragma once
 
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace dyno {
 
@@ -20,6 +25,12 @@ class Listener {
   // Binds all addresses; the error says which one and why. `port` of the first TCP address is
   // stored in the configuration.
   [[nodiscard]] std::optional<std::string> listen(const std::string& addresses);
+  // The same for the address where other nodes connect.
+  [[nodiscard]] std::optional<std::string> listen_to_peers(const std::string& address);
+  // Any thread: resolves a host name and calls `done` in the main thread, with the reason when
+  // there is no address.
+  void resolve(const std::string& host, uint16_t port,
+               std::function<void(std::string, std::vector<sockaddr_storage>)> done);
   // Serves until stop() or a signal.
   void run();
   // Any thread.

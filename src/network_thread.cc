@@ -9,7 +9,10 @@
 #include "engine/memory.h"
 #include "engine/reclaimer.h"
 #include "protocol/words.h"
+#include "src/lane_driver.h"
+#include "src/ring_node.h"
 #include "src/server.h"
+#include "src/written_frames.h"
 
 namespace dyno {
 namespace {
@@ -48,6 +51,10 @@ NetworkThread::NetworkThread(Server& server, int index, int count)
 }
 
 NetworkThread::~NetworkThread() = default;
+
+void NetworkThread::join_ring(RingNode& node) {
+  lane_ = node.make_lane(*this, loop_);
+}
 
 void NetworkThread::drive(uint64_t taken_turn) {
   if (taken_turn != 0 && !take_over(taken_turn)) return;
@@ -90,10 +97,15 @@ bool NetworkThread::take_over(uint64_t taken_turn) {
     schedule(*client);
   }
   serving_.clear();
+  if (lane_) lane_->store().hold_watermark();
   return true;
 }
 
-void NetworkThread::take_back(Client& client) {
+void NetworkThread::take_back(Client& client, std::vector<Frame> written) {
+  if (lane_) {
+    lane_->publish(std::move(written));
+    lane_->store().release_watermark();
+  }
   client.detached = false;
   client.held_args.clear();
   client.held_args.shrink_to_fit();
@@ -199,6 +211,26 @@ void NetworkThread::finish_waiter(Client& client, const std::shared_ptr<Waiter>&
   schedule(client);
 }
 
+Client* NetworkThread::find_client(uint64_t id) {
+  auto found = clients_.find(id);
+  return found == clients_.end() ? nullptr : found->second.get();
+}
+
+void NetworkThread::hand_over_pending(uint64_t id) {
+  with_client(id, [this](Client& client) {
+    while (!client.pending.empty() && client.pending.front()->done) {
+      const PendingReply& place = *client.pending.front();
+      if (!place.silent) client.out.append(place.bytes);
+      client.pending.pop_front();
+    }
+    if (client.parked && client.pending.size() <= client.parked_until) {
+      client.parked = false;
+      schedule(client);
+    }
+    after_requests(client);
+  });
+}
+
 void NetworkThread::forget_waiter(Client& client) {
   timeouts_.erase({client.waiter->deadline_ms, client.id});
   client.waiter.reset();
@@ -213,7 +245,11 @@ void NetworkThread::schedule(Client& client) {
 
 void NetworkThread::on_ready(std::span<const EventLoop::Ready> ready) {
   for (const EventLoop::Ready& each : ready) {
-    Client& client = *static_cast<Client*>(each.data);
+    if (!each.member->is_client) [[unlikely]] {
+      lane_->on_ready(static_cast<PeerLink&>(*each.member), each.events);
+      continue;
+    }
+    Client& client = static_cast<Client&>(*each.member);
     if (client.closing != CloseReason::kNone) continue;
     if (each.events & EPOLLOUT) flush(client);
     if (client.closing != CloseReason::kNone) continue;
@@ -257,9 +293,11 @@ int NetworkThread::on_tick(int64_t now_ms) {
     next_expiry_ms_ = now_ms + (more ? 1 : 10);
     busy |= more;
   }
+  if (lane_) lane_->turn();
   if (!scheduled_.empty() || busy) return scheduled_.empty() ? 1 : 0;
   int64_t sleep_ms = std::min(next_visit_ms_ - now_ms, int64_t{10});
   if (!timeouts_.empty()) sleep_ms = std::min(sleep_ms, timeouts_.begin()->first - now_ms);
+  if (lane_) sleep_ms = std::min(sleep_ms, lane_->sleep_ms());
   return static_cast<int>(std::max<int64_t>(sleep_ms, 0));
 }
 
@@ -290,7 +328,7 @@ void NetworkThread::serve() {
 }
 
 bool NetworkThread::may_run(const Client& client) const {
-  return client.waiter == nullptr && !client.paused && !client.close_after_reply;
+  return client.waiter == nullptr && !client.paused && !client.parked && !client.close_after_reply;
 }
 
 void NetworkThread::parse(Client& client) {
@@ -372,11 +410,29 @@ void NetworkThread::run_request(Request request) {
     paused_.push_back(&client);
     return;
   }
+  if (lane_ && !args.empty() && ring_takes(request, args)) [[unlikely]]
+    return;
   client.in.consume(request.size);
   client.parsed -= request.size;
   if (args.empty()) return;
   execute(request, args);
   after_command(client);
+}
+
+bool NetworkThread::ring_takes(const Request& request, Args args) {
+  Client& client = *request.client;
+  std::string_view bytes = client.in.view().substr(0, request.size);
+  switch (lane_->gate().take(client, args, bytes, now_ms_)) {
+    case RingGate::Take::kHere:
+      return false;
+    case RingGate::Take::kParked:
+      return true;
+    case RingGate::Take::kTaken:
+      break;
+  }
+  client.in.consume(request.size);
+  client.parsed -= request.size;
+  return true;
 }
 
 void NetworkThread::execute(const Request& request, Args args) {
@@ -397,7 +453,9 @@ void NetworkThread::execute(const Request& request, Args args) {
   server_.executor().run(client, args, client.reply, now_ms, prefetch);
   if (turn_.compare_exchange_strong(turn, turn + 1, std::memory_order_acq_rel)) [[likely]]
     return;
-  loop_.post([this, id = client.id] { take_back(*clients_.at(id)); });
+  loop_.post([this, id = client.id, written = WrittenFrames::take()]() mutable {
+    take_back(*clients_.at(id), std::move(written));
+  });
   throw TakenOver{};
 }
 
@@ -411,6 +469,14 @@ void NetworkThread::after_command(Client& client) {
     stats_.blocked_clients.fetch_add(1, std::memory_order_relaxed);
     if (client.waiter->deadline_ms != 0) timeouts_.insert({client.waiter->deadline_ms, client.id});
   }
+  if (!client.pending.empty()) [[unlikely]] {
+    // It stands behind replies that are not there yet.
+    auto place = std::make_shared<PendingReply>();
+    place->done = true;
+    place->bytes = client.out.view().substr(client.reply_begun);
+    client.out.truncate(client.reply_begun);
+    client.pending.push_back(std::move(place));
+  }
   if (client.out.size() > kFlushBytes) flush(client);
 }
 
@@ -422,7 +488,9 @@ void NetworkThread::fail_protocol(Client& client, const std::string& error) {
 }
 
 void NetworkThread::after_requests(Client& client) {
-  if (client.protocol_failed && may_run(client)) fail_protocol(client, client.parser.error());
+  if (client.protocol_failed && may_run(client) && client.pending.empty()) {
+    fail_protocol(client, client.parser.error());
+  }
   flush(client);
   if (client.closing != CloseReason::kNone) return;
   if (client.close_after_reply && client.out.empty()) return close(client, CloseReason::kAsked);
@@ -525,7 +593,7 @@ void NetworkThread::visit_clients(int64_t now_ms) {
     if (client->detached) continue;
     if (now_ms - client->last_input_ms > kQuietMs) client->shrink_buffers();
     memory += client->memory_bytes();
-    bool may_time_out = client->waiter == nullptr && !client->monitor;
+    bool may_time_out = client->waiter == nullptr && !client->monitor && client->pending.empty();
     if (timeout_ms > 0 && may_time_out && now_ms - client->last_input_ms > timeout_ms) {
       idle.push_back(client.get());
     } else if (client->soft_limit_since_ms != 0 && over_limits(*client, now_ms)) {

@@ -26,11 +26,14 @@
 
 #include "engine/compactor.h"
 #include "engine/executor.h"
+#include "ring/stream_sender.h"
 #include "src/client.h"
 #include "src/event_loop.h"
 
 namespace dyno {
 
+class LaneDriver;
+class RingNode;
 class Server;
 struct Waiter;
 
@@ -68,12 +71,18 @@ class NetworkThread {
   void unblock(uint64_t id, bool error);
   // Any thread: clients that CLIENT PAUSE held back may go on.
   void resume_paused();
+  // Before the thread starts: it is to serve a lane of the ring too.
+  void join_ring(RingNode& node);
   void post(std::function<void()> task) { loop_.post(std::move(task)); }
 
   [[nodiscard]] const NetworkStats& stats() const { return stats_; }
 
   // The thread's own: called by a served waiter.
   void served(uint64_t id, const std::shared_ptr<Waiter>& waiter);
+  // The thread's own: replies of the ring are there for the client.
+  void hand_over_pending(uint64_t id);
+  [[nodiscard]] Client* find_client(uint64_t id);
+  [[nodiscard]] bool has_client(uint64_t id) { return find_client(id) != nullptr; }
 
  private:
   // One parsed request, waiting to run.
@@ -92,7 +101,7 @@ class NetworkThread {
   // Makes the loop's state that of one where no request is in flight but the long command's.
   [[nodiscard]] bool take_over(uint64_t taken_turn);
   // The long command of a client that was left behind is done.
-  void take_back(Client& client);
+  void take_back(Client& client, std::vector<Frame> written);
   // Runs the executor for a request, as the owner of the client only.
   void execute(const Request& request, Args args);
   // What follows a command: reply mode, blocking, a long reply.
@@ -107,6 +116,8 @@ class NetworkThread {
   void parse(Client& client);
   void run_batch();
   void run_request(Request request);
+  // True when the ring takes care of the request, or it has to wait.
+  [[nodiscard]] bool ring_takes(const Request& request, Args args);
   void fail_protocol(Client& client, const std::string& error);
   void after_requests(Client& client);
   [[nodiscard]] bool may_run(const Client& client) const;
@@ -131,6 +142,7 @@ class NetworkThread {
   std::atomic<uint64_t> turn_{0};
   Client* running_ = nullptr;  // Whose command runs; read by who takes over.
   NetworkStats stats_;
+  std::unique_ptr<LaneDriver> lane_;  // Null on a node that is alone.
 
   std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
   std::vector<Client*> scheduled_;  // Have input that can run now.

@@ -18,13 +18,12 @@
 #include "src/loop_drivers.h"
 #include "src/monitors.h"
 #include "src/process_memory.h"
+#include "src/ring_node.h"
 #include "src/slow_log.h"
 
 namespace dyno {
 namespace {
 
-// The seed of an unconfigured cluster's hash: a promise to every node, so a constant.
-constexpr uint64_t kHashSeed = 0;
 constexpr int kThreadsMax = 64;
 
 std::string random_hex(size_t digits) {
@@ -52,7 +51,7 @@ CommandTable all_commands() {
         kDumpCommands,        kTransactionCommands, kLcsCommands,         kConnectionCommands,
         kClientCommands,      kServerCommands,      kConfigCommands,      kInfoCommands,
         kCommandCommands,     kSlowLogCommands,     kLatencyCommands,     kMemoryCommands,
-        kDebugCommands,       kMigrateCommands}) {
+        kDebugCommands,       kMigrateCommands,     kRingCommands}) {
     table.add(rows);
   }
   return table;
@@ -64,7 +63,7 @@ Server::Server(Config& config, ConfigTable& config_table, Limits& limits)
       limits_(limits),
       log_(config.log),
       commands_(all_commands()),
-      keyspace_(kHashSeed),
+      keyspace_(static_cast<uint64_t>(config.ring.hash_seed.load())),
       executor_(keyspace_, commands_, limits),
       expirer_(std::make_unique<Expirer>(executor_)),
       evictor_(std::make_unique<Evictor>(executor_)),
@@ -95,6 +94,10 @@ int Server::run() {
   int count = thread_count();
   for (int i = 0; i < count; ++i)
     threads_.push_back(std::make_unique<NetworkThread>(*this, i, count));
+  if (auto error = join_ring(count)) {
+    log_.write(LogLevel::kWarning, *error);
+    return 1;
+  }
   if (auto error = listener_->listen(config_.client.listen.get())) {
     log_.write(LogLevel::kWarning, *error);
     return 1;
@@ -113,6 +116,21 @@ int Server::run() {
   for (auto& thread : threads_) thread->end();
   log_.write(LogLevel::kNotice, "bye");
   return 0;
+}
+
+std::optional<std::string> Server::join_ring(int threads) {
+  RingMembership membership;
+  if (std::string why = read_membership(config_, &membership); !why.empty()) return "ring: " + why;
+  if (membership.alone) return std::nullopt;
+  ring_ = std::make_unique<RingNode>(*this, std::move(membership), threads);
+  for (auto& thread : threads_) thread->join_ring(*ring_);
+  const Topology::Node& own = ring_->topology().node(ring_->self());
+  log_.write(LogLevel::kNotice, "this is a node of a ring",
+             {{"dc", own.dc},
+              {"rack", own.rack},
+              {"nodes", std::to_string(ring_->topology().nodes().size())},
+              {"incarnation", std::to_string(ring_->identity().incarnation)}});
+  return listener_->listen_to_peers(config_.peer.listen.get());
 }
 
 void Server::shut_down() {

@@ -35,6 +35,7 @@ class Listener;
 class SlowLog;
 class LatencyEvents;
 class Monitors;
+class RingNode;
 
 // The version of Redis whose behaviour clients may count on.
 inline constexpr std::string_view kRedisVersion = "7.2.4";
@@ -81,6 +82,9 @@ class Server : public CommandObserver {
   [[nodiscard]] CommandStats& command_stats() { return command_stats_; }
   [[nodiscard]] SlowLog& slow_log() { return *slow_log_; }
   [[nodiscard]] LatencyEvents& latency_events() { return *latency_events_; }
+  // Null on a node that is alone.
+  [[nodiscard]] RingNode* ring() { return ring_.get(); }
+  [[nodiscard]] Listener& listener() { return *listener_; }
   [[nodiscard]] Monitors& monitors() { return *monitors_; }
   [[nodiscard]] ServerStats& stats() { return stats_; }
   // Sets the counters of INFO to zero.
@@ -129,6 +133,8 @@ class Server : public CommandObserver {
   void on_rejected(const CommandSpec& spec) override;
 
  private:
+  // Makes this process a node of the ring that the configuration tells of, if any.
+  [[nodiscard]] std::optional<std::string> join_ring(int threads);
   // Closes the largest clients while all together are over maxmemory-clients.
   void limit_client_memory();
   [[nodiscard]] int thread_count() const;
@@ -150,6 +156,7 @@ class Server : public CommandObserver {
   std::unique_ptr<Monitors> monitors_;
   ServerStats stats_;
   std::atomic<bool> stopping_{false};
+  std::unique_ptr<RingNode> ring_;
   std::vector<std::unique_ptr<NetworkThread>> threads_;
   std::unique_ptr<Listener> listener_;
   std::string run_id_;
@@ -192,5 +199,6 @@ extern const std::span<const CommandSpec> kSlowLogCommands;
 extern const std::span<const CommandSpec> kLatencyCommands;
 extern const std::span<const CommandSpec> kMemoryCommands;
 extern const std::span<const CommandSpec> kDebugCommands;
+extern const std::span<const CommandSpec> kRingCommands;
 
 }  // namespace dyno

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/peer_link.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace dyno {
+namespace {
+
+constexpr size_t kReadBytes = size_t{64} << 10;
+// What one wake-up takes from one link before others have their turn.
+constexpr size_t kTurnBytes = size_t{1} << 20;
+
+}  // namespace
+
+PeerLink::PeerLink(EventLoop& loop, int fd, Role given_role)
+    : LoopMember{false}, role(given_role), loop_(loop), fd_(fd), events_(EPOLLIN) {
+  loop_.add(fd_, events_, this);
+}
+
+PeerLink::~PeerLink() {
+  leave_loop();
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void PeerLink::leave_loop() {
+  if (events_ != 0) loop_.remove(fd_);
+  events_ = 0;
+}
+
+int PeerLink::release() {
+  leave_loop();
+  return std::exchange(fd_, -1);
+}
+
+void PeerLink::watch(uint32_t events) {
+  if (events_ == 0 || events_ == events) return;
+  events_ = events;
+  loop_.modify(fd_, events, this);
+}
+
+bool PeerLink::receive() {
+  for (size_t total = 0; total < kTurnBytes;) {
+    char* at = in.reserve(kReadBytes);
+    size_t room = in.room();
+    ssize_t got = ::recv(fd_, at, room, MSG_DONTWAIT);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno == EAGAIN;
+    if (got == 0) return false;
+    in.commit(static_cast<size_t>(got));
+    total += static_cast<size_t>(got);
+    if (static_cast<size_t>(got) < room) return true;
+  }
+  return true;
+}
+
+bool PeerLink::send(std::string_view bytes) {
+  if (connecting) {
+    out_.append(bytes);
+    watch(EPOLLIN | EPOLLOUT);
+    return true;
+  }
+  while (out_.empty() && !bytes.empty()) {
+    ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && errno != EAGAIN) return false;
+    if (sent < 0) break;
+    bytes.remove_prefix(static_cast<size_t>(sent));
+  }
+  out_.append(bytes);
+  while (!out_.empty()) {
+    ssize_t sent = ::send(fd_, out_.data(), out_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && errno != EAGAIN) return false;
+    if (sent < 0) break;
+    out_.consume(static_cast<size_t>(sent));
+  }
+  watch(out_.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT);
+  return out_.size() <= kOutBytesMax;
+}
+
+int PeerLink::finish_connecting() {
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+  connecting = false;
+  if (error == 0) watch(out_.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT);
+  return error;
+}
+
+}  // namespace dyno

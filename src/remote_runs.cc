@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/remote_runs.h"
+
+#include <array>
+#include <utility>
+
+#include "engine/blocking.h"
+#include "src/event_loop.h"
+#include "src/ring_node.h"
+#include "src/server.h"
+#include "src/written_frames.h"
+
+namespace dyno {
+
+RemoteRuns::RemoteRuns(RingNode& node, NetworkThread& thread, EventLoop& loop, Lane& lane,
+                       RingStore& store)
+    : node_(node), thread_(thread), loop_(loop), lane_(lane), store_(store) {}
+
+RemoteRuns::~RemoteRuns() = default;
+
+std::unique_ptr<Client> RemoteRuns::make_session() {
+  return std::make_unique<Client>(node_.server(), thread_, -1, "ring", "ring", false);
+}
+
+void RemoteRuns::run(const Outbox::Run& run) {
+  if (!session_) session_ = make_session();
+  Client& session = *session_;
+  session.out.clear();
+  auto facts = decode_session_facts(run.context);
+  if (!facts) {
+    session.reply.error("ERR the forwarded request cannot be read");
+  } else if (facts->only_node != kNoNode && facts->only_node != node_.self()) {
+    session.reply.error("TRYAGAIN the request is meant for another node");
+  } else if (!run_requests(session, *facts, run)) {
+    blocked_[run.run] = std::move(session_);
+    return;
+  }
+  std::string reply(session.out.view());
+  session.out.clear();
+  session.shrink_buffers();
+  lane_.ran(ring_now(), run.run, std::move(reply), WrittenFrames::take());
+}
+
+bool RemoteRuns::run_requests(Client& session, const SessionFacts& facts, const Outbox::Run& run) {
+  Executor& executor = node_.server().executor();
+  session.db = facts.db;
+  session.protocol = facts.protocol;
+  session.no_touch = facts.no_touch;
+  session.authenticated = true;
+  session.reply.set_version(facts.protocol);
+  session.wake = [this, id = run.run](const std::shared_ptr<Waiter>& waiter) {
+    loop_.post([this, id, waiter] { served(id, waiter); });
+  };
+  if (!facts.watched.empty() && !watches_hold(session, facts)) {
+    executor.end(session);
+    session.out.clear();
+    session.reply.null_array();
+    return true;
+  }
+  RequestLimits limits;
+  limits.bulk_bytes_max = node_.server().limits().bulk_bytes_max;
+  RequestParser parser;
+  std::string_view requests = run.command;
+  while (!requests.empty()) {
+    if (parser.parse(requests, limits) != RequestParser::Status::kRequest) {
+      session.reply.error("ERR the forwarded request cannot be read");
+      break;
+    }
+    if (facts.is_transaction) session.out.clear();
+    if (!parser.args().empty()) {
+      executor.run(session, parser.args(), session.reply, unix_time_ms());
+    }
+    requests.remove_prefix(parser.size());
+    parser.next();
+    if (session.waiter != nullptr) return false;
+  }
+  if (facts.is_transaction) executor.end(session);
+  return true;
+}
+
+// Watches the keys, then looks whether they are still as they were: whatever happens in between is
+// seen by the one or the other.
+bool RemoteRuns::watches_hold(Client& session, const SessionFacts& facts) {
+  Executor& executor = node_.server().executor();
+  const Keyspace& keyspace = node_.server().keyspace();
+  for (const WatchedVersion& watched : facts.watched) {
+    session.db = watched.db;
+    std::array<std::string_view, 2> args = {"WATCH", watched.key};
+    executor.run(session, args, session.reply, unix_time_ms());
+    RequestKey key{watched.db, watched.key, keyspace.hash(watched.key).token};
+    if (store_.version(key) != watched.version) return false;
+  }
+  session.db = facts.db;
+  session.out.clear();
+  return true;
+}
+
+void RemoteRuns::served(uint64_t run, const std::shared_ptr<Waiter>& waiter) {
+  auto found = blocked_.find(run);
+  if (found == blocked_.end() || found->second->waiter != waiter) return;
+  if (waiter->keys.size() > 1) node_.server().executor().leave_queues(*waiter);
+  std::string reply(waiter->reply.view());
+  blocked_.erase(found);
+  lane_.ran(ring_now(), run, std::move(reply), {});
+}
+
+void RemoteRuns::time_out(int64_t now_ms) {
+  for (auto at = blocked_.begin(); at != blocked_.end();) {
+    std::shared_ptr<Waiter> waiter = at->second->waiter;
+    bool is_due = waiter->deadline_ms != 0 && waiter->deadline_ms <= now_ms && waiter->claim();
+    if (!is_due) {
+      ++at;
+      continue;
+    }
+    node_.server().executor().leave_queues(*waiter);
+    Reply reply(&waiter->reply, waiter->protocol);
+    reply.null_array();
+    uint64_t run = at->first;
+    std::string bytes(waiter->reply.view());
+    at = blocked_.erase(at);
+    lane_.ran(ring_now(), run, std::move(bytes), {});
+  }
+}
+
+}  // namespace dyno

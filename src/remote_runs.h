@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Runs the commands that a lane wants run here: those that other nodes forwarded, and those of this
+// thread's own clients that wait for a quorum. Each runs in a session made from the facts that came
+// with it (session_facts.h), since the client's own may be on another node.
+//
+// A command that blocks keeps its session until it is served or its time is over. Network thread
+// only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "ring/lane.h"
+#include "src/client.h"
+#include "src/ring_store.h"
+#include "src/session_facts.h"
+
+namespace dyno {
+
+class EventLoop;
+class NetworkThread;
+class RingNode;
+
+class RemoteRuns {
+ public:
+  RemoteRuns(RingNode& node, NetworkThread& thread, EventLoop& loop, Lane& lane, RingStore& store);
+  ~RemoteRuns();
+
+  // Runs it, and tells the lane when it has run: at once, unless it blocks.
+  void run(const Outbox::Run& run);
+  // Answers blocked commands whose deadline has come.
+  void time_out(int64_t now_ms);
+  [[nodiscard]] size_t blocked() const { return blocked_.size(); }
+
+ private:
+  [[nodiscard]] std::unique_ptr<Client> make_session();
+  // The replies are in the session's `out`; false when the command blocks.
+  [[nodiscard]] bool run_requests(Client& session, const SessionFacts& facts,
+                                  const Outbox::Run& run);
+  [[nodiscard]] bool watches_hold(Client& session, const SessionFacts& facts);
+  void served(uint64_t run, const std::shared_ptr<Waiter>& waiter);
+
+  RingNode& node_;
+  NetworkThread& thread_;
+  EventLoop& loop_;
+  Lane& lane_;
+  RingStore& store_;
+  std::unique_ptr<Client> session_;
+  std::map<uint64_t, std::unique_ptr<Client>> blocked_;  // By run.
+};
+
+}  // namespace dyno

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/ring_store.h"
+
+#include <algorithm>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+
+#include "engine/delta.h"
+#include "engine/key_export.h"
+#include "src/event_loop.h"
+
+namespace dyno {
+namespace {
+
+Version version_of(Digest digest) {
+  return {digest.low, digest.high};
+}
+
+bool is_within(Token token, TokenRange range) {
+  return token >= range.first && token <= range.last;
+}
+
+bool covers(TokenRange range, SlotIndex slot) {
+  constexpr int kShift = 32 - kSlotBits;
+  Token first = Token{slot} << kShift;
+  return range.first <= first && range.last >= (first | ((Token{1} << kShift) - 1));
+}
+
+// Facts whose stamp is also an identity or a condition mean something else under another one.
+bool may_be_restamped(FactKind kind) {
+  return kind != FactKind::kTotal && kind != FactKind::kObserved && kind != FactKind::kPatch &&
+         kind != FactKind::kRegisters && kind != FactKind::kFlush && kind != FactKind::kType &&
+         kind != FactKind::kOtherType;
+}
+
+}  // namespace
+
+Store::Applied RingStore::merge_all(std::string_view frames, FrameOrigin origin) {
+  Applied applied;
+  std::vector<Delta> deltas;
+  while (!frames.empty()) {
+    size_t size = frame_bytes(frames.substr(0, kFrameHeadBytesMax));
+    deltas.clear();
+    if (size == 0 || size > frames.size() || !read_frame(frames.substr(0, size), &deltas).empty()) {
+      return {.refusal = Refusal::kBroken};
+    }
+    frames.remove_prefix(size);
+    std::erase_if(deltas, [this](const Delta& delta) {
+      bool is_flush = !delta.facts.empty() && delta.facts[0].kind == FactKind::kFlush;
+      return !is_flush && !topology_.owns(self_, replica_.keyspace().hash(delta.key).token);
+    });
+    MergeOutcome outcome = merge(replica_, deltas, origin, unix_time_ms());
+    // Of a frame that could be read, only its time is refused.
+    if (!outcome.refused.empty()) return {.refusal = Refusal::kTooEarly};
+    for (auto& [db, name] : outcome.to_pull) {
+      applied.to_pull.emplace_back(static_cast<uint8_t>(db), std::move(name));
+    }
+    applied.dominated = std::max(applied.dominated, outcome.dominated);
+  }
+  return applied;
+}
+
+Version RingStore::version(const RequestKey& key) {
+  std::lock_guard lock(replica_.keyspace().slot(slot_of(key.token)).lock);
+  return version_of(key_version(replica_, key.db, key.name));
+}
+
+void RingStore::export_key(const RequestKey& key, std::string* frames) {
+  FrameWriter frame;
+  std::lock_guard lock(replica_.keyspace().slot(slot_of(key.token)).lock);
+  dyno::export_key(replica_, key.db, key.name, unix_time_ms(), &frame);
+  if (!frame.empty()) frames->append(frame.finish());
+}
+
+SlotDigest RingStore::digest(SlotIndex slot, TokenRange range) {
+  if (covers(range, slot)) return {version_of(replica_.digest(slot)), {}};
+  std::vector<KeyDigest> keys;
+  list(slot, range, &keys);
+  SlotDigest sum;
+  for (const KeyDigest& key : keys) {
+    sum.live.low += key.version.low;
+    sum.live.high += key.version.high;
+  }
+  return sum;
+}
+
+void RingStore::list(SlotIndex slot, TokenRange range, std::vector<KeyDigest>* keys) {
+  std::lock_guard lock(replica_.keyspace().slot(slot).lock);
+  for_each_replicated_key(replica_, slot, [&](int db, std::string_view name) {
+    if (!is_within(replica_.keyspace().hash(name).token, range)) return;
+    keys->push_back({replica_.hash().key(db, name), version_of(key_version(replica_, db, name))});
+  });
+}
+
+size_t RingStore::export_hashes(SlotIndex slot, TokenRange range, std::span<const uint64_t> hashes,
+                                size_t bytes_max, std::string* frames) {
+  std::lock_guard lock(replica_.keyspace().slot(slot).lock);
+  std::unordered_map<uint64_t, std::pair<int, std::string>> names;
+  for_each_replicated_key(replica_, slot, [&](int db, std::string_view name) {
+    if (!is_within(replica_.keyspace().hash(name).token, range)) return;
+    names.try_emplace(replica_.hash().key(db, name), db, name);
+  });
+  FrameWriter frame;
+  size_t answered = 0;
+  for (uint64_t hash : hashes) {
+    if (answered > 0 && frames->size() >= bytes_max) break;
+    ++answered;
+    auto found = names.find(hash);
+    if (found == names.end()) continue;
+    dyno::export_key(replica_, found->second.first, found->second.second, unix_time_ms(), &frame);
+    if (!frame.empty()) frames->append(frame.finish());
+    frame.clear();
+  }
+  return answered;
+}
+
+std::optional<Frame> RingStore::restamp(const Frame& frame, Stamp stamp) {
+  std::vector<Delta> deltas;
+  if (!read_frame(frame.bytes, &deltas).empty()) return std::nullopt;
+  std::vector<Stamp> old_stamps;
+  for (const Delta& delta : deltas) {
+    for (const Fact& fact : delta.facts) {
+      if (!may_be_restamped(fact.kind)) return std::nullopt;
+      old_stamps.push_back(fact.stamp);
+    }
+  }
+  std::sort(old_stamps.begin(), old_stamps.end());
+  old_stamps.erase(std::unique(old_stamps.begin(), old_stamps.end()), old_stamps.end());
+  int64_t now_ms = unix_time_ms();
+  replica_.clock().start_above(stamp);
+  std::vector<Stamp> new_stamps;
+  for (size_t i = 0; i < old_stamps.size(); ++i) {
+    new_stamps.push_back(replica_.clock().draw(now_ms));
+  }
+  FrameWriter writer;
+  for (Delta& delta : deltas) {
+    for (Fact& fact : delta.facts) {
+      auto at = std::lower_bound(old_stamps.begin(), old_stamps.end(), fact.stamp);
+      fact.stamp = new_stamps[static_cast<size_t>(at - old_stamps.begin())];
+      fact.prev = 0;
+      writer.add(delta.db, delta.key, fact);
+    }
+  }
+  if (writer.empty()) return std::nullopt;
+  Frame anew{new_stamps.front(), frame.tokens, std::string(writer.finish())};
+  if (apply(anew.bytes).refusal != Refusal::kNone) return std::nullopt;
+  return anew;
+}
+
+Stamp RingStore::watermark() {
+  if (holds_ == 0) watermark_ = replica_.clock().last();
+  return watermark_;
+}
+
+bool RingStore::observe(Stamp stamp) {
+  return stamp == 0 || replica_.clock().observe(stamp, unix_time_ms());
+}
+
+}  // namespace dyno

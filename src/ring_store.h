@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The data of this node as the machines of the ring see it: ring/store.h over the engine's
+// replicated state. One for each lane, since a watermark is a lane's; they share the replica.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/merge.h"
+#include "engine/replica.h"
+#include "ring/store.h"
+#include "ring/topology.h"
+
+namespace dyno {
+
+class RingStore final : public Store {
+ public:
+  RingStore(Replica& replica, const Topology& topology, NodeIndex self)
+      : replica_(replica), topology_(topology), self_(self) {}
+
+  [[nodiscard]] Applied apply(std::string_view frames) override {
+    return merge_all(frames, FrameOrigin::kWrite);
+  }
+  [[nodiscard]] Applied apply_state(std::string_view frames) override {
+    return merge_all(frames, FrameOrigin::kState);
+  }
+  [[nodiscard]] Version version(const RequestKey& key) override;
+  void export_key(const RequestKey& key, std::string* frames) override;
+  [[nodiscard]] SlotDigest digest(SlotIndex slot, TokenRange range) override;
+  void list(SlotIndex slot, TokenRange range, std::vector<KeyDigest>* keys) override;
+  [[nodiscard]] size_t export_hashes(SlotIndex slot, TokenRange range,
+                                     std::span<const uint64_t> hashes, size_t bytes_max,
+                                     std::string* frames) override;
+  [[nodiscard]] std::optional<Frame> restamp(const Frame& frame, Stamp stamp) override;
+  [[nodiscard]] Stamp watermark() override;
+  [[nodiscard]] bool observe(Stamp stamp) override;
+  [[nodiscard]] Stamp clock() override { return replica_.clock().last(); }
+
+  // While a long command of this lane runs on a thread that left the loop, its writes are not
+  // handed to the ring: the watermark stays where it was.
+  void hold_watermark() { ++holds_; }
+  void release_watermark() { --holds_; }
+
+ private:
+  [[nodiscard]] Applied merge_all(std::string_view frames, FrameOrigin origin);
+
+  Replica& replica_;
+  const Topology& topology_;
+  const NodeIndex self_;
+  int holds_ = 0;
+  Stamp watermark_ = 0;
+};
+
+}  // namespace dyno

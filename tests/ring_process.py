@@ -1,0 +1,450 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Rings of real processes on 127.0.0.1: replication, failover, quorums, forwarding, refilling.
+
+What is checked at the end of each: all replicas hold the same, by content and by version.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+import resp_client
+import server_process
+
+SERVER = []
+TOKENS = 1 << 32
+
+
+class Node:
+    def __init__(self, dc, rack, token):
+        self.dc, self.rack, self.token = dc, rack, token
+        self.port, self.peer = server_process.free_port(), server_process.free_port()
+        self.process = None
+
+    def seed(self):
+        return "127.0.0.1:%d:%s:%s:%d" % (self.peer, self.rack, self.dc, self.token)
+
+
+class Ring:
+    """Nodes of `racks` racks in each of `dcs` data centers."""
+
+    def __init__(self, racks=3, nodes=1, dcs=1, options=()):
+        self.options = list(options)
+        self.directory = tempfile.mkdtemp(prefix="dyno-ring-")
+        self.nodes = [
+            Node("dc%d" % dc, "rack%d" % rack, TOKENS // nodes * node)
+            for dc in range(dcs)
+            for rack in range(racks)
+            for node in range(nodes)
+        ]
+
+    def __enter__(self):
+        for node in self.nodes:
+            self.start(node)
+        self.await_normal(self.nodes)
+        return self
+
+    def __exit__(self, kind, *_):
+        codes = []
+        for node in self.nodes:
+            if node.process and node.process.poll() is None:
+                node.process.send_signal(signal.SIGTERM)
+        for node in self.nodes:
+            if node.process:
+                codes.append(node.process.wait(timeout=20))
+        if kind is not None:
+            for node in self.nodes:
+                print("---- %s %s %d" % (node.dc, node.rack, node.token))
+                print(self.log(node)[-3000:])
+        shutil.rmtree(self.directory, ignore_errors=True)
+        if kind is None and any(code not in (0, -signal.SIGKILL) for code in codes):
+            raise AssertionError("nodes ended with %r" % codes)
+
+    def log_path(self, node):
+        return os.path.join(self.directory, "%d.log" % node.port)
+
+    def log(self, node):
+        with open(self.log_path(node), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def start(self, node):
+        words = SERVER + [
+            "--client-listen=127.0.0.1:%d" % node.port,
+            "--peer-listen=127.0.0.1:%d" % node.peer,
+            "--ring-dc=" + node.dc,
+            "--ring-rack=" + node.rack,
+            "--ring-tokens=%d" % node.token,
+            "--ring-seeds=" + ",".join(each.seed() for each in self.nodes),
+            "--server-threads=2",
+            "--log-level=verbose",
+        ]
+        with open(self.log_path(node), "ab") as log:
+            node.process = subprocess.Popen(
+                words + self.options, stdout=log, stderr=log, cwd=self.directory
+            )
+
+    def kill(self, node):
+        node.process.kill()
+        node.process.wait()
+
+    def client(self, node, **options):
+        return resp_client.Client(node.port, timeout=20, **options)
+
+    def ring_info(self, node):
+        with self.client(node) as client:
+            return resp_client.info(client, "ring")
+
+    def await_true(self, what, judge, seconds=20):
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                if judge():
+                    return
+            except (OSError, resp_client.Closed):
+                pass
+            if time.monotonic() > deadline:
+                states = []
+                for node in self.nodes:
+                    try:
+                        with self.client(node) as client:
+                            states.append(client.call("RING", "STATUS"))
+                            states.append(client.call("RING", "TASKS"))
+                    except (OSError, resp_client.Closed):
+                        states.append("away")
+                raise AssertionError("not in time: %s\n%s" % (what, "\n".join(map(str, states))))
+            time.sleep(0.05)
+
+    def await_normal(self, nodes):
+        def judge():
+            for node in nodes:
+                found = self.ring_info(node)
+                if found["ring_state"] != "NORMAL" or found["ring_links_missing"] != "0":
+                    return False
+                if int(found["ring_nodes_normal"]) != len(
+                    [each for each in self.nodes if each.process.poll() is None]
+                ):
+                    return False
+            return True
+
+        self.await_true("all nodes are NORMAL and see each other", judge)
+
+    def await_settled(self):
+        """Until nothing is on its way between the nodes."""
+
+        def judge():
+            return all(
+                self.ring_info(node)["ring_hint_writes"] == "0"
+                and self.ring_info(node)["ring_hint_slots"] == "0"
+                for node in self.nodes
+            )
+
+        self.await_true("all writes are acknowledged", judge)
+
+    def holders(self, client, key):
+        """Ports for nodes of the owners of a key."""
+        text = client.must("RING", "OWNERS", key).decode()
+        return [node for node in self.nodes if ":%d" % node.peer in text]
+
+    def assert_equal(self, keys):
+        self.await_settled()
+        with self.client(self.nodes[0]) as client:
+            for key in keys:
+                seen = {}
+                for node in self.holders(client, key):
+                    with self.client(node) as own:
+                        seen[node.port] = (content(own, key), own.must("RING", "VERSION", key))
+                if len({repr(each) for each in seen.values()}) != 1:
+                    raise AssertionError("replicas of %r differ: %r" % (key, seen))
+
+
+def content(client, key):
+    kind = client.must("TYPE", key)
+    if kind == b"string":
+        return client.must("GET", key)
+    if kind == b"list":
+        return client.must("LRANGE", key, 0, -1)
+    if kind == b"set":
+        return sorted(client.must("SMEMBERS", key))
+    if kind == b"hash":
+        flat = client.must("HGETALL", key)
+        return sorted(zip(flat[::2], flat[1::2]))
+    if kind == b"zset":
+        return client.must("ZRANGE", key, 0, -1, "WITHSCORES")
+    return None
+
+
+class RingTest(unittest.TestCase):
+    def test_three_racks_replicate(self):
+        with Ring() as ring:
+            a, b, c = (ring.client(node) for node in ring.nodes)
+            with a, b, c:
+                a.must("SET", "s", "one")
+                a.must("RPUSH", "l", "1", "2", "3")
+                a.must("HSET", "h", "f", "v", "g", "w")
+                b.must("SADD", "set", "x", "y", "z")
+                b.must("ZADD", "z", "1", "one", "2", "two")
+                for each in (a, b, c):
+                    for _ in range(10):
+                        each.must("INCR", "counter")
+                a.must("SET", "gone", "x")
+                a.must("DEL", "gone")
+                a.must("SET", "short", "x", "PX", 100)
+                ring.assert_equal(["s", "l", "h", "set", "z", "counter", "gone"])
+                for each in (a, b, c):
+                    self.assertEqual(each.must("GET", "s"), b"one")
+                    self.assertEqual(each.must("LRANGE", "l", 0, -1), [b"1", b"2", b"3"])
+                    self.assertEqual(each.must("GET", "counter"), b"30")
+                    self.assertEqual(each.must("EXISTS", "gone"), 0)
+                time.sleep(0.2)
+                for each in (a, b, c):
+                    self.assertIsNone(each.must("GET", "short"))
+                b.must("FLUSHALL")
+                ring.await_settled()
+                for each in (a, b, c):
+                    self.assertEqual(each.must("DBSIZE"), 0)
+                self.assertIn(b"SWAPDB", a.call("SWAPDB", 0, 1))
+                status = a.must("RING", "STATUS").decode()
+                self.assertEqual(status.count("NORMAL"), 3)
+                self.assertIn("rack2", a.must("RING", "DESCRIBE").decode())
+
+    def test_killed_node_is_filled(self):
+        with Ring() as ring:
+            stopping = threading.Event()
+            written = []
+            errors = []
+
+            def write():
+                with ring.client(ring.nodes[0]) as client:
+                    i = 0
+                    while not stopping.is_set():
+                        batch = []
+                        for _ in range(50):
+                            batch.append(("SET", "k%d" % (i % 3000), "v%d" % i))
+                            batch.append(("INCR", "count%d" % (i % 10)))
+                            i += 1
+                        for reply in client.pipeline(batch):
+                            if isinstance(reply, resp_client.Error):
+                                errors.append(reply)
+                        time.sleep(0.002)
+                    written.append(i)
+
+            writer = threading.Thread(target=write)
+            writer.start()
+            time.sleep(0.5)
+            ring.kill(ring.nodes[2])
+            ring.await_true(
+                "the death is noticed",
+                lambda: ring.ring_info(ring.nodes[0])["ring_nodes_up"] == "2",
+            )
+            time.sleep(0.3)
+            ring.start(ring.nodes[2])
+            ring.await_normal(ring.nodes)
+            time.sleep(0.3)
+            stopping.set()
+            writer.join()
+            self.assertEqual(errors, [])
+            keys = ["k%d" % i for i in range(0, 3000, 37)] + ["count%d" % i for i in range(10)]
+            ring.assert_equal(keys)
+            sizes = []
+            for node in ring.nodes:
+                with ring.client(node) as client:
+                    sizes.append(client.must("DBSIZE"))
+                    total = sum(int(client.must("GET", "count%d" % i)) for i in range(10))
+                    self.assertEqual(total, written[0])
+            self.assertEqual(len(set(sizes)), 1, sizes)
+
+    def test_rack_of_two_nodes(self):
+        with Ring(racks=2, nodes=2) as ring:
+            with ring.client(ring.nodes[0]) as client, ring.client(ring.nodes[1]) as other:
+                self.check_pipelines(client)
+                self.check_several_keys(client)
+                self.check_whole_rack(client, other)
+                self.check_transactions(client, other)
+                self.check_blocking(client, other)
+                ring.assert_equal(["p%d" % i for i in range(50)])
+
+    def check_pipelines(self, client):
+        batch = []
+        for i in range(300):
+            batch += [("SET", "p%d" % i, i), ("INCR", "p%d" % i), ("GET", "p%d" % i), ("PING",)]
+        replies = client.pipeline(batch)
+        for i in range(300):
+            number = b"%d" % (i + 1)
+            self.assertEqual(replies[4 * i : 4 * i + 4], [b"OK", i + 1, number, b"PONG"])
+        client.must("SELECT", 3)
+        client.must("SET", "p1", "other")
+        self.assertEqual(client.must("GET", "p1"), b"other")
+        client.must("DEL", "p1")
+        client.must("SELECT", 0)
+        self.assertEqual(client.must("GET", "p1"), b"2")
+
+    def check_several_keys(self, client):
+        keys = ["m%d" % i for i in range(40)]
+        pairs = [word for i, key in enumerate(keys) for word in (key, "v%d" % i)]
+        self.assertEqual(client.must("MSET", *pairs), b"OK")
+        self.assertEqual(
+            client.must("MGET", *keys, "missing"), [b"v%d" % i for i in range(40)] + [None]
+        )
+        self.assertEqual(client.must("EXISTS", *keys), 40)
+        self.assertEqual(client.must("DEL", *keys[:30]), 30)
+        self.assertEqual(client.must("UNLINK", *keys), 10)
+        refused = [client.call("SUNIONSTORE", "d%d" % i, "a", "b", "c", "e") for i in range(4)]
+        self.assertTrue(any(isinstance(r, resp_client.Error) for r in refused), refused)
+        for reply in refused:
+            if isinstance(reply, resp_client.Error):
+                self.assertTrue(reply.startswith(b"CROSSSLOT"), reply)
+        self.assertEqual(client.must("SADD", "{t}a", "1"), 1)
+        self.assertEqual(client.must("SUNIONSTORE", "{t}d", "{t}a", "{t}b"), 1)
+
+    def check_whole_rack(self, client, other):
+        client.must("FLUSHALL")
+        for i in range(200):
+            client.must("SET", "w%d" % i, i)
+        for each in (client, other):
+            self.assertEqual(each.must("DBSIZE"), 200)
+            self.assertEqual(len(each.must("KEYS", "w*")), 200)
+            found, cursor = [], b"0"
+            while True:
+                cursor, keys = each.must("SCAN", cursor, "COUNT", 20)
+                found += keys
+                if cursor == b"0":
+                    break
+            self.assertEqual(sorted(found), sorted(b"w%d" % i for i in range(200)))
+            self.assertTrue(each.must("RANDOMKEY").startswith(b"w"))
+
+    def check_transactions(self, client, other):
+        for i in range(8):  # Some of these keys belong to either node.
+            key = "tx%d" % i
+            client.must("MULTI")
+            client.must("INCR", key)
+            client.must("INCR", key)
+            self.assertEqual(client.must("EXEC"), [1, 2])
+            client.must("WATCH", key)
+            client.must("MULTI")
+            client.must("INCR", key)
+            self.assertEqual(client.must("EXEC"), [3])
+            client.must("WATCH", key)
+            other.must("SET", key, "9")
+            client.must("MULTI")
+            client.must("INCR", key)
+            self.assertIsNone(client.must("EXEC"))
+            self.assertEqual(client.must("GET", key), b"9")
+        client.must("MULTI")
+        for i in range(8):
+            client.must("INCR", "tx%d" % i)
+        self.assertTrue(client.call("EXEC").startswith(b"CROSSSLOT"))
+        self.assertEqual(client.must("PING"), b"PONG")
+
+    def check_blocking(self, client, other):
+        for i in range(6):
+            client.send("BLPOP", "b%d" % i, 5)
+            time.sleep(0.05)
+            other.must("RPUSH", "b%d" % i, "x")
+            self.assertEqual(client.read_reply(), [b"b%d" % i, b"x"])
+            self.assertIsNone(client.must("BLPOP", "b%d" % i, "0.1"))
+
+    def test_owner_away(self):
+        with Ring(racks=2, nodes=2) as ring:
+            with ring.client(ring.nodes[0]) as client:
+                for i in range(100):
+                    client.must("SET", "k%d" % i, i)
+                ring.await_settled()
+                ring.kill(ring.nodes[1])
+                ring.await_true(
+                    "the death is noticed",
+                    lambda: ring.ring_info(ring.nodes[0])["ring_nodes_up"] == "3",
+                )
+                for i in range(100):
+                    self.assertEqual(client.must("GET", "k%d" % i), b"%d" % i)
+                    client.must("SET", "k%d" % i, i + 1)
+                self.assertTrue(client.call("DBSIZE").startswith(b"CLUSTERDOWN"))
+                ring.start(ring.nodes[1])
+                ring.await_normal(ring.nodes)
+                ring.assert_equal(["k%d" % i for i in range(0, 100, 9)])
+
+    def test_quorums(self):
+        with Ring() as ring:
+            a, b = ring.client(ring.nodes[0]), ring.client(ring.nodes[1])
+            with a, b:
+                for level in ("dc_quorum", "dc_safe_quorum", "dc_each_safe_quorum"):
+                    for node in ring.nodes:
+                        with ring.client(node) as client:
+                            client.must("CONFIG", "SET", "write_consistency", level)
+                            client.must("CONFIG", "SET", "read_consistency", level)
+                    batch = []
+                    for i in range(100):
+                        batch += [("SET", "q%d" % i, level), ("GET", "q%d" % i)]
+                    replies = a.pipeline(batch)
+                    self.assertEqual(replies, [b"OK", level.encode()] * 100)
+                    for i in range(20):
+                        a.must("SET", "now", i)
+                        self.assertEqual(b.must("GET", "now"), b"%d" % i)
+                        self.assertEqual(b.must("INCR", "n" + level), 2 * i + 1)
+                        self.assertEqual(a.must("INCR", "n" + level), 2 * i + 2)
+                ring.kill(ring.nodes[1])
+                ring.await_true(
+                    "the death is noticed",
+                    lambda: ring.ring_info(ring.nodes[0])["ring_nodes_up"] == "2",
+                )
+                a.must("SET", "two of three", "1")
+                self.assertEqual(a.must("GET", "two of three"), b"1")
+                ring.kill(ring.nodes[2])
+                ring.await_true(
+                    "the death is noticed",
+                    lambda: ring.ring_info(ring.nodes[0])["ring_nodes_up"] == "1",
+                )
+                refused = a.call("SET", "one of three", "1")
+                self.assertIsInstance(refused, resp_client.Error)
+                self.assertIsInstance(a.call("GET", "q1"), resp_client.Error)
+                a.must("CLIENT", "CONSISTENCY", "READ", "DC_ONE")
+                self.assertIsNone(a.must("GET", "one of three"))
+                self.assertEqual(a.must("GET", "two of three"), b"1")
+
+    def test_peer_port_refuses_others(self):
+        with Ring(racks=2) as ring:
+            node = ring.nodes[0]
+            rng = random.Random(1)
+            before = int(ring.ring_info(node)["ring_links_closed"])
+            for payload in (
+                b"*1\r\n$4\r\nPING\r\n" * 10,
+                b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                b"\xff" * 64,
+                rng.randbytes(4096),
+                b"\x00" * 40,
+            ):
+                with socket.create_connection(("127.0.0.1", node.peer), timeout=5) as link:
+                    link.sendall(payload)
+                    try:
+                        while link.recv(4096):
+                            pass
+                    except OSError:
+                        pass
+            ring.await_true(
+                "five links are counted",
+                lambda: int(ring.ring_info(node)["ring_links_closed"]) >= before + 5,
+            )
+            with ring.client(node) as client:
+                client.must("SET", "still", "here")
+            ring.assert_equal(["still"])
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--server", default="build/dyno-server")
+    given, rest = parser.parse_known_args()
+    SERVER.append(os.path.abspath(given.server))
+    unittest.main(argv=[sys.argv[0]] + rest)
+
+
+if __name__ == "__main__":
+    main()
