@@ -37,12 +37,11 @@ std::optional<int> read_int(Context& context, std::string_view text) {
 Key::Key(Context& context, std::string_view name, Use use) : Key(context, name, use, context.db) {}
 
 Key::Key(Context& context, std::string_view name, Use use, int db)
-    : context_(context),
-      name_(name),
-      db_(db),
-      position_(0),
-      slot_(context.keyspace.slot(context.hash(name).slot())) {
-  position_ = position_in_slot(context.hash(name).inner, db);
+    : context_(context), name_(name), db_(db), position_(0), slot_([&]() -> Slot& {
+        KeyHash hash = context.hash(name);
+        position_ = position_in_slot(hash.inner, db);
+        return context.keyspace.slot(hash.slot());
+      }()) {
   DYNO_CHECK(slot_.lock.is_locked());
   locate(use);
 }

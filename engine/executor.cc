@@ -52,10 +52,27 @@ bool has_one_key(const CommandSpec& spec, Args args) {
 struct Executor::LockSet {
   std::vector<SlotIndex> slots;  // Ascending, without duplicates, once sealed.
   bool all = false;
-  std::vector<KeyHash> hashes;  // Of the keys, as the command names them.
+  std::vector<KeyHash> hashes;     // Of the keys, as the command names them.
+  const Context* asker = nullptr;  // Who may know the hash of a key already.
 
+  // An empty set with the memory of the set that this thread gave back last.
+  static LockSet take() { return std::move(kept()); }
+  void give_back() {
+    if (hashes.capacity() > kKeptMax || slots.capacity() > kKeptMax) return;
+    slots.clear();
+    hashes.clear();
+    all = false;
+    asker = nullptr;
+    kept() = std::move(*this);
+  }
   void add(SlotIndex slot) { slots.push_back(slot); }
   void seal() {
+    if (slots.size() < 2) return;
+    if (slots.size() == 2) {
+      if (slots[1] < slots[0]) std::swap(slots[0], slots[1]);
+      if (slots[0] == slots[1]) slots.pop_back();
+      return;
+    }
     std::sort(slots.begin(), slots.end());
     slots.erase(std::unique(slots.begin(), slots.end()), slots.end());
   }
@@ -66,6 +83,14 @@ struct Executor::LockSet {
   void unlock(Keyspace& keyspace) const {
     if (all) return keyspace.unlock_all();
     for (SlotIndex slot : slots) keyspace.slot(slot).lock.unlock();
+  }
+
+ private:
+  // More is not kept: a thread that once ran a huge MGET would hold it forever.
+  static constexpr size_t kKeptMax = 1024;
+  static LockSet& kept() {
+    static thread_local LockSet set;
+    return set;
   }
 };
 
@@ -248,7 +273,8 @@ void Executor::gather_slots(const CommandSpec& spec, Args args, LockSet* locks) 
   // touch but under all locks.
   if (!CommandTable::key_indexes(spec, args, &indexes)) locks->all = true;
   for (int index : indexes) {
-    KeyHash hash = keyspace_.hash(args[static_cast<size_t>(index)]);
+    std::string_view name = args[static_cast<size_t>(index)];
+    KeyHash hash = locks->asker != nullptr ? locks->asker->hash(name) : keyspace_.hash(name);
     __builtin_prefetch(&keyspace_.slot(hash.slot()));
     locks->add(hash.slot());
     locks->hashes.push_back(hash);
@@ -285,13 +311,15 @@ void Executor::add_destinations(LockSet* locks) const {
 }
 
 void Executor::run_locked(Context& context) {
-  LockSet locks;
+  LockSet locks = LockSet::take();
+  locks.asker = &context;
   gather_slots(*context.spec, context.args, &locks);
   locks.seal();
   lock_for(context, &locks);
   prefetch_keys(context.db, locks);
   run_body(context);
   finish(context, locks);
+  locks.give_back();
 }
 
 void Executor::run_under_locks(std::vector<SlotIndex> slots, bool all, int64_t now_ms,

@@ -374,11 +374,20 @@ void NetworkThread::run_batch() {
     for (Request& r : batch_) {
       r.prefetched = executor.prefetch_slot(*r.client, args_of(r), &r.prefetch);
     }
+    // Once for neighbours with the same key, whose slot's lock is busy enough.
+    const Executor::Prefetch* last = nullptr;
+    auto is_new = [&last](const Request& r) {
+      bool repeats =
+          last != nullptr && last->slot == r.prefetch.slot && last->position == r.prefetch.position;
+      last = &r.prefetch;
+      return r.prefetched && !repeats;
+    };
     for (Request& r : batch_) {
-      if (r.prefetched) Executor::prefetch_group(r.prefetch);
+      if (is_new(r)) Executor::prefetch_group(r.prefetch);
     }
+    last = nullptr;
     for (Request& r : batch_) {
-      if (r.prefetched) Executor::prefetch_entry(r.prefetch);
+      if (is_new(r)) Executor::prefetch_entry(r.prefetch);
     }
   }
   for (const Request& r : batch_) {
