@@ -12,7 +12,9 @@
 //
 // Each step waits for at most the time-out. What is in memory at once is a window of kWindowBytes
 // and one value. No more than kAtOnceMax run at once, so that spare threads are left for others.
-// Deletions are writes like any other, and go to replicas as such.
+// Deletions are writes like any other, and go to replicas as such. On a ring the command is refused
+// where it would hold up other nodes: it is run by the thread that read it from its client, which
+// is so at DC_ONE and on a node that owns the keys.
 //
 // It is not run inside MULTI, which would keep the slots locked. MONITOR and the slow log do not
 // show it, because its arguments have a password among them.
@@ -267,7 +269,17 @@ void Migration::run() {
   error_.empty() ? c_.reply.ok() : c_.error(error_);
 }
 
+// Runs for a client of another node, or between the votes of a quorum: on the thread that talks
+// with the other nodes, which must not wait.
+bool is_run_for_ring(const Client& client) {
+  return client.facts.fd < 0;
+}
+
 void migrate(Context& c) {
+  if (is_run_for_ring(client_of(c))) {
+    return c.error(
+        "ERR MIGRATE on a ring is possible at a node that owns the keys, with writes at DC_ONE");
+  }
   Options options;
   if (auto error = read_options(c.args, &options); !error.empty()) return c.error(error);
   auto timeout_ms = parse_int64(c.args[5]);
@@ -288,7 +300,8 @@ const CommandSpec kRows[] = {
      kWrite | kDangerous | kMovableKeys | kLocksItself | kNoMulti | kNoMonitor | kNoSlowlog,
      {kKey, kKey, 1}, CommandGroup::kGeneric, "2.6.0",
      "O(N) with N the number of elements, and as much traffic to the other server",
-     "Gives keys to another server and deletes them here, each by itself; not inside MULTI.",
+     "Gives keys to another server and deletes them here, each by itself. Not inside MULTI; on a "
+     "ring at the owner of the keys only, with writes at DC_ONE.",
      "host port key destination-db timeout [COPY] [REPLACE] [AUTH password | AUTH2 username "
      "password] [KEYS key [key ...]]", migrate, find_keys},
 };

@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 # pylint: disable=wrong-import-position
 import resp_client
+import ring_process
 import tally
 from resp_client import Error
 from server_process import ServerProcess, free_port
@@ -24,6 +25,7 @@ from tally import ALLOWANCE, require
 PASSWORD = "open sesame"
 CHANGED = b"TRYAGAIN A key changed while it was sent: it stays, and the target has what it was"
 BUSY = b"BUSY Too many MIGRATE commands are running"
+RING = b"ERR MIGRATE on a ring is possible at a node that owns the keys, with writes at DC_ONE"
 AT_ONCE_MAX = 4
 
 
@@ -352,6 +354,31 @@ def ends_soon(options):
         server.start()
 
 
+def from_a_ring(options, target):
+    """At an owner of the key, whose replicas lose it too; refused where nodes would wait."""
+    ring_process.SERVER[:] = [os.path.abspath(options.server)]
+    with target.client() as there:
+        there.must("FLUSHALL")
+    with ring_process.Ring(racks=2, nodes=2) as ring:
+        with ring.client(ring.nodes[0]) as client:
+            owners = ring.holders(client, "k")
+        same(len(owners), 2, "owners")
+        other = next(node for node in ring.nodes if node not in owners)
+        with ring.client(owners[0]) as here, ring.client(other) as elsewhere:
+            here.must("RPUSH", "k", "a", "b")
+            ring.await_settled()
+            same(migrate(elsewhere, target.port, "k", 0, 1000), Error(RING), "not at an owner")
+            here.must("CLIENT", "CONSISTENCY", "WRITE", "dc_quorum")
+            same(migrate(here, target.port, "k", 0, 1000), Error(RING), "at a quorum")
+            here.must("CLIENT", "CONSISTENCY", "WRITE", "dc_one")
+            same(migrate(here, target.port, "k", 0, 5000), b"OK", "at an owner")
+            ring.assert_equal(["k"])
+            same((here.must("EXISTS", "k"), elsewhere.must("EXISTS", "k")), (0, 0))
+    with target.client() as there:
+        same(there.must("LRANGE", "k", 0, -1), [b"a", b"b"])
+        there.must("FLUSHALL")
+
+
 def main():
     options = tally.arguments(__doc__).parse_args()
     result = tally.Tally("migrate")
@@ -378,6 +405,7 @@ def main():
             with server.client() as client:
                 client.must("FLUSHALL")
             result.run(case.__name__, case, server, reference)
+        result.run("from_a_ring", from_a_ring, options, reference)
     result.run("ends_soon", ends_soon, options)
     result.finish()
 
