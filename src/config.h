@@ -88,6 +88,10 @@ struct Config {
     ConfigText listen;
   } peer;
 
+  struct Admin {
+    ConfigText listen;
+  } admin;
+
   struct Ring {
     ConfigText cluster;
     ConfigText dc;

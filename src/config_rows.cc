@@ -188,6 +188,10 @@ void add_ring_rows(std::vector<ConfigRow>& rows, Config& config) {
                  "Address for the other nodes, as host:port. Links are neither encrypted nor "
                  "authenticated: keep this port inside a network that you trust. Not opened by a "
                  "node without seeds."),
+       ring_text("admin.listen", "admin-listen", ConfigKind::kText, "", config.admin.listen,
+                 "Address of the admin port, as 127.0.0.1:22222: HTTP with /info, /metrics, "
+                 "/healthz, /readyz, /cluster_describe and more. It asks for no password. Empty: "
+                 "none."),
        ring_text("ring.cluster", "ring-cluster", ConfigKind::kText, "dyno", ring.cluster,
                  "Name of the cluster; nodes of another one are refused."),
        ring_text("ring.dc", "ring-dc", ConfigKind::kText, "dc1", ring.dc,
@@ -480,9 +484,10 @@ std::vector<ConfigView> config_views() {
 }
 
 std::string_view config_section_doc(std::string_view section) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kDocs = {{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kDocs = {{
       {"client", "Connections from clients."},
       {"peer", "Connections from the other nodes of the ring."},
+      {"admin", "Figures and states for people and monitoring, over HTTP."},
       {"ring", "Which part of which ring this node is."},
       {"server", "The process."},
       {"memory", "How much is kept, and what goes when it is full."},

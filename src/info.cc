@@ -2,6 +2,8 @@
 //
 // INFO: the state of the process as text, by section, with the field names that clients, tools and
 // dashboards of the Redis world read.
+#include "src/info.h"
+
 #include <malloc.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -402,6 +404,8 @@ class Wanted {
   std::set<std::string> names_;
 };
 
+}  // namespace
+
 std::string info_text(Server& server, Args names) {
   Wanted wanted(names);
   std::string text;
@@ -421,6 +425,8 @@ std::string info_text(Server& server, Args names) {
   if (wanted("keyspace")) add_keyspace(server, &text);
   return text;
 }
+
+namespace {
 
 void info(Context& c) {
   c.reply.verbatim(info_text(client_of(c).server, c.args.subspan(1)));

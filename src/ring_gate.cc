@@ -74,7 +74,7 @@ RingGate::RingGate(RingNode& node, NetworkThread& thread, Lane& lane)
   rack_ = topology.rack(topology.node(node.self()).rack_number).nodes;
   const CommandTable& commands = node.server().commands();
   specials_.resize(commands.all().size());
-  const std::pair<std::string_view, Special> kSpecials[] = {
+  static constexpr std::pair<std::string_view, Special> kSpecials[] = {
       {"EXEC", Special::kExec},
       {"WATCH", Special::kWatch},
       {"UNWATCH", Special::kForgetsWatches},

@@ -13,6 +13,7 @@
 #include "engine/memory.h"
 #include "engine/stats.h"
 #include "protocol/check.h"
+#include "src/admin_server.h"
 #include "src/latency_events.h"
 #include "src/listener.h"
 #include "src/loop_drivers.h"
@@ -102,6 +103,16 @@ int Server::run() {
     log_.write(LogLevel::kWarning, *error);
     return 1;
   }
+  admin_ = std::make_unique<AdminServer>(*this);
+  std::string admin = config_.admin.listen.get();
+  if (auto error = admin.empty() ? std::nullopt : admin_->start(admin)) {
+    log_.write(LogLevel::kWarning, *error);
+    return 1;
+  }
+  if (admin_->port() != 0) {
+    log_.write(LogLevel::kNotice, "the admin port is open",
+               {{"port", std::to_string(admin_->port())}});
+  }
   LoopDrivers drivers(threads_);
   drivers.start();
   log_.write(LogLevel::kNotice, "ready to accept connections",
@@ -110,6 +121,7 @@ int Server::run() {
               {"version", DYNO_VERSION},
               {"pid", std::to_string(::getpid())}});
   listener_->run();
+  admin_.reset();
   stopping_.store(true);
   for (auto& thread : threads_) thread->stop();
   drivers.join();

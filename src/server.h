@@ -29,6 +29,7 @@
 
 namespace dyno {
 
+class AdminServer;
 class Evictor;
 class Expirer;
 class Listener;
@@ -159,6 +160,7 @@ class Server : public CommandObserver {
   std::unique_ptr<RingNode> ring_;
   std::vector<std::unique_ptr<NetworkThread>> threads_;
   std::unique_ptr<Listener> listener_;
+  std::unique_ptr<AdminServer> admin_;
   std::string run_id_;
   int64_t started_ms_;
 

@@ -113,6 +113,27 @@ class Cases:
             "did you mean client.listen?",
         )
 
+    def case_bad_rings(self):
+        own = '[ring]\nrack = "r1"\n'
+        for text, expected in (
+            ('tokens = ["4294967296"]\nseeds = ["h:1:r2:dc1:0"]', "from 0 to 4294967295"),
+            ('tokens = ["-1"]\nseeds = ["h:1:r2:dc1:0"]', "from 0 to 4294967295"),
+            ('tokens = []\nseeds = ["h:1:r2:dc1:0"]', "ring.tokens: expected at least one"),
+            ('seeds = ["h:1:r2:dc1"]', "expected host:port:rack:dc:token"),
+            ('seeds = ["h:0:r2:dc1:0"]', "expected a port from 1 to 65535"),
+            ('seeds = ["h:65536:r2:dc1:0"]', "expected a port from 1 to 65535"),
+            ('seeds = ["h:1:r2:dc1:99999999999"]', "a token from 0 to 4294967295"),
+            ('seeds = ["h:1:r2:dc1:7", "i:1:r2:dc1:7"]', "token 7 twice in rack 'r2'"),
+            ('seeds = ["h:1:r2:dc1:0", "h:1:r3:dc1:0"]', "two nodes at h:1"),
+            ('seeds = ["h:1:r2:dc1:0", "i:1:R2:dc1:9"]', "expected one spelling"),
+            ('seeds = ["h:1:r2:dc1:0", "i:1:r3:DC1:9"]', "expected one spelling"),
+            ('read_consistency = "dc_two"', "ring.read_consistency: expected"),
+            ('timeout = 0\nseeds = ["h:1:r2:dc1:0"]', "ring.timeout: expected"),
+            ('seeds = ["h:1:r2:dc1:0"]\n[peer]\nlisten = "127.0.0.1:0"', "peer.listen: expected"),
+            ('seeds = ["h:1:r2:dc1:0"]\n[peer]\nlisten = "127.0.0.1:6379"', "another port than"),
+        ):
+            self.refused_file(own + text + "\n", expected)
+
     def case_wrong_section(self):
         self.refused_file("[clinet]\n", ":1:1: unknown section [clinet]", "[client]?")
 

@@ -6,6 +6,7 @@ What is checked at the end of each: all replicas hold the same, by content and b
 """
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -139,7 +140,8 @@ class Ring:
         self.await_true("all nodes are NORMAL and see each other", judge)
 
     def await_settled(self):
-        """Until nothing is on its way between the nodes."""
+        """Until nothing is on its way between the nodes; INFO may be 0.1 s old."""
+        time.sleep(0.25)
 
         def judge():
             return all(
@@ -409,6 +411,36 @@ class RingTest(unittest.TestCase):
                 a.must("CLIENT", "CONSISTENCY", "READ", "DC_ONE")
                 self.assertIsNone(a.must("GET", "one of three"))
                 self.assertEqual(a.must("GET", "two of three"), b"1")
+
+    def test_admin_port(self):
+        port = server_process.free_port()
+        with Ring(racks=1, options=["--admin-listen=127.0.0.1:%d" % port]):
+
+            def ask(path, head=""):
+                with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
+                    link.sendall(("GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n" % (path, head)).encode())
+                    text = b""
+                    while part := link.recv(65536):
+                        text += part
+                    return text.split(b"\r\n\r\n", 1)
+
+            self.assertTrue(ask("/ping")[0].startswith(b"HTTP/1.1 200"))
+            self.assertEqual(ask("/readyz")[1], b"NORMAL\n")
+            self.assertEqual(json.loads(ask("/info")[1])["ring_state"], "NORMAL")
+            self.assertEqual(json.loads(ask("/cluster_describe")[1])["dcs"][0]["name"], "dc0")
+            self.assertIn(b"\ndyno_ring_nodes 1\n", ask("/metrics")[1])
+            self.assertEqual(ask("/set_consistency/read/dc_quorum")[1], b"OK\n")
+            self.assertIn(b"Read Consistency: DC_QUORUM", ask("/get_consistency")[1])
+            self.assertTrue(ask("/set_consistency/read/many")[0].startswith(b"HTTP/1.1 400"))
+            cross = ask("/set_consistency/read/dc_one", "Origin: http://evil\r\n")[0]
+            self.assertTrue(cross.startswith(b"HTTP/1.1 403"))
+            self.assertTrue(ask("/nothing")[0].startswith(b"HTTP/1.1 404"))
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
+                link.sendall(b"x" * 20000)
+                try:
+                    self.assertEqual(link.recv(100), b"")
+                except ConnectionResetError:
+                    pass
 
     def test_peer_port_refuses_others(self):
         with Ring(racks=2) as ring:
