@@ -217,10 +217,11 @@ struct SlotSums {
   void visit(auto& codec) { codec(slot, live_low, live_high, dead_low, dead_high); }
 };
 struct Digests {
+  bool live_only = false;  // `dead` is not compared.
   uint32_t first_token = 0;
   uint32_t last_token = 0;
   std::vector<SlotSums> slots;
-  void visit(auto& codec) { codec(first_token, last_token, slots); }
+  void visit(auto& codec) { codec(live_only, first_token, last_token, slots); }
 };
 struct KnownNode {
   uint16_t node = 0;

@@ -13,10 +13,10 @@ namespace {
 
 constexpr int64_t kAgainUs = 500 * kMicrosPerMs;  // After a pull that was given up.
 
-bool same(const SlotDigest& digest, const SlotSums& sums) {
-  return digest.live == Version{sums.live_low, sums.live_high} &&
-         (is_planted(PlantedFault::kLiveDigestsOnly) ||
-          digest.dead == Version{sums.dead_low, sums.dead_high});
+bool same(const SlotDigest& digest, const SlotSums& sums, bool live_only) {
+  if (digest.live != Version{sums.live_low, sums.live_high}) return false;
+  return live_only || is_planted(PlantedFault::kLiveDigestsOnly) ||
+         digest.dead == Version{sums.dead_low, sums.dead_high};
 }
 
 SlotSums sums_of(SlotIndex slot, const SlotDigest& digest) {
@@ -142,7 +142,8 @@ void AntiEntropy::ask_next(Now now, NodeIndex node, Peer& peer) {
   }
   if (round.pieces.empty()) return end(now, node, peer);
   const Piece& piece = round.pieces.front();
-  Digests digests{piece.range.first, piece.range.last, {}};
+  // What is gone is forgotten at unlike moments, so that in passing it is not compared.
+  Digests digests{round.background, piece.range.first, piece.range.last, {}};
   for (SlotIndex slot : piece.slots) {
     digests.slots.push_back(sums_of(slot, store_.digest(slot, piece.range)));
   }
@@ -344,7 +345,8 @@ DigestsAnswer AntiEntropy::answer(Store& store, const Digests& digests,
   answer.known = std::move(known);
   TokenRange range{digests.first_token, digests.last_token};
   for (const SlotSums& sums : digests.slots) {
-    if (!same(store.digest(sums.slot, range), sums)) answer.differ.push_back(sums.slot);
+    if (!same(store.digest(sums.slot, range), sums, digests.live_only))
+      answer.differ.push_back(sums.slot);
   }
   return answer;
 }

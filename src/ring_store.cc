@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "src/ring_store.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <mutex>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "engine/delta.h"
@@ -15,6 +18,11 @@ namespace {
 
 Version version_of(Digest digest) {
   return {digest.low, digest.high};
+}
+
+void add(Version* sum, Version term) {
+  sum->low += term.low;
+  sum->high += term.high;
 }
 
 bool is_within(Token token, TokenRange range) {
@@ -32,6 +40,27 @@ bool may_be_restamped(FactKind kind) {
   return kind != FactKind::kTotal && kind != FactKind::kObserved && kind != FactKind::kPatch &&
          kind != FactKind::kRegisters && kind != FactKind::kFlush && kind != FactKind::kType &&
          kind != FactKind::kOtherType;
+}
+
+// What is told of a key whose traces of what is gone are kept: the sum over its facts, whose order
+// says nothing.
+Version facts_version(Replica& replica, int db, std::string_view name) {
+  FrameWriter whole;
+  export_key(replica, db, name, unix_time_ms(), &whole);
+  Version sum;
+  std::vector<Delta> deltas;
+  if (whole.empty() || !read_frame(whole.finish(), &deltas).empty()) return sum;
+  for (const Delta& delta : deltas) {
+    for (const Fact& fact : delta.facts) {
+      FrameWriter one;
+      one.add(db, delta.key, fact);
+      std::string_view bytes = one.finish();
+      XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+      sum.low += hash.low64;
+      sum.high += hash.high64;
+    }
+  }
+  return sum;
 }
 
 }  // namespace
@@ -73,23 +102,36 @@ void RingStore::export_key(const RequestKey& key, std::string* frames) {
   if (!frame.empty()) frames->append(frame.finish());
 }
 
+// visit(db, name, whether traces of what is gone are kept); the slot is locked.
+template <class Visit>
+void RingStore::each_key(SlotIndex slot, TokenRange range, Visit visit) {
+  const std::vector<uint64_t>& awaiting = replica_.slot(slot).awaiting;
+  std::unordered_set<uint64_t> traced(awaiting.begin(), awaiting.end());
+  for_each_replicated_key(replica_, slot, [&](int db, std::string_view name) {
+    if (!is_within(replica_.keyspace().hash(name).token, range)) return;
+    visit(db, name, traced.contains(replica_.hash().key(db, name)));
+  });
+}
+
 SlotDigest RingStore::digest(SlotIndex slot, TokenRange range) {
-  if (covers(range, slot)) return {version_of(replica_.digest(slot)), {}};
-  std::vector<KeyDigest> keys;
-  list(slot, range, &keys);
   SlotDigest sum;
-  for (const KeyDigest& key : keys) {
-    sum.live.low += key.version.low;
-    sum.live.high += key.version.high;
-  }
+  bool whole = covers(range, slot);
+  if (whole) sum.live = version_of(replica_.digest(slot));
+  std::lock_guard lock(replica_.keyspace().slot(slot).lock);
+  if (whole && replica_.slot(slot).awaiting.empty()) return sum;
+  each_key(slot, range, [&](int db, std::string_view name, bool has_traces) {
+    if (!whole) add(&sum.live, version_of(key_version(replica_, db, name)));
+    if (has_traces) add(&sum.dead, facts_version(replica_, db, name));
+  });
   return sum;
 }
 
 void RingStore::list(SlotIndex slot, TokenRange range, std::vector<KeyDigest>* keys) {
   std::lock_guard lock(replica_.keyspace().slot(slot).lock);
-  for_each_replicated_key(replica_, slot, [&](int db, std::string_view name) {
-    if (!is_within(replica_.keyspace().hash(name).token, range)) return;
-    keys->push_back({replica_.hash().key(db, name), version_of(key_version(replica_, db, name))});
+  each_key(slot, range, [&](int db, std::string_view name, bool has_traces) {
+    Version version = version_of(key_version(replica_, db, name));
+    if (has_traces) add(&version, facts_version(replica_, db, name));
+    keys->push_back({replica_.hash().key(db, name), version});
   });
 }
 

@@ -46,6 +46,8 @@ class RingStore final : public Store {
   void release_watermark() { --holds_; }
 
  private:
+  template <class Visit>
+  void each_key(SlotIndex slot, TokenRange range, Visit visit);
   [[nodiscard]] Applied merge_all(std::string_view frames, FrameOrigin origin);
 
   Replica& replica_;

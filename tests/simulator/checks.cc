@@ -172,6 +172,10 @@ bool World::is_settled(std::string* why) const {
       return false;
     }
     for (const auto& lane : process.lanes) {
+      if (lane->coordinator().unanswered() > 0) {
+        *why = who + " has requests that are not answered";
+        return false;
+      }
       if (lane->hint_bytes() > 0) {
         *why = who + " has frames that are not acknowledged";
         return false;
