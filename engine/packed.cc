@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/packed.h"
 
+#include <array>
 #include <cmath>
+#include <iterator>
 
 #include "protocol/check.h"
 
@@ -18,6 +20,19 @@ constexpr uint8_t kDouble = 0xc8;
 
 // Bytes of the integer behind the tags 0xc0 to 0xc5.
 constexpr uint8_t kIntegerBytes[6] = {1, 2, 3, 4, 6, 8};
+
+// Bytes of an item by its tag; 0 for texts that say their size themselves.
+constexpr std::array<uint8_t, 256> kItemBytes = [] {
+  std::array<uint8_t, 256> bytes{};
+  for (unsigned tag = 0; tag < kInteger8; ++tag) {
+    bytes[tag] = static_cast<uint8_t>(tag <= kTextShortMax ? 1 + tag : 1);
+  }
+  for (unsigned i = 0; i < std::size(kIntegerBytes); ++i) {
+    bytes[kInteger8 + i] = static_cast<uint8_t>(1 + kIntegerBytes[i]);
+  }
+  bytes[kDouble] = 1 + sizeof(double);
+  return bytes;
+}();
 
 int64_t read_integer(const uint8_t* at, uint8_t bytes) {
   uint64_t raw = 0;
@@ -66,13 +81,11 @@ Item read(const uint8_t* at) {
 }
 
 const uint8_t* next(const uint8_t* at) {
-  uint8_t tag = *at++;
-  if (tag <= kTextShortMax) return at + tag;
-  if (tag < kInteger8) return at;
-  if (tag < kText16) return at + kIntegerBytes[tag - kInteger8];
-  if (tag == kDouble) return at + sizeof(double);
+  uint8_t tag = *at;
+  if (kItemBytes[tag] != 0) [[likely]]
+    return at + kItemBytes[tag];
   uint8_t size_bytes = tag == kText16 ? 2 : 4;
-  return at + size_bytes + read_size(at, size_bytes);
+  return at + 1 + size_bytes + read_size(at + 1, size_bytes);
 }
 
 size_t Item::text_size() const {
@@ -147,13 +160,19 @@ uint64_t load_word(const uint8_t* at) {
   return word;
 }
 
-// next(), made for runs of short texts.
+// next(), made for runs of short texts, and for those with numbers between them.
 inline const uint8_t* step(const uint8_t* at) {
   return *at <= kTextShortMax ? at + 1 + *at : next(at);
 }
+inline const uint8_t* step_mixed(const uint8_t* at) {
+  uint8_t tag = *at;
+  if (tag <= kTextShortMax) return at + 1 + tag;
+  return kItemBytes[tag] != 0 ? at + kItemBytes[tag] : next(at);
+}
 template <uint32_t kStride>
 inline const uint8_t* step_all(const uint8_t* at) {
-  for (uint32_t i = 0; i < kStride; ++i) at = step(at);
+  if constexpr (kStride == 1) return step(at);
+  for (uint32_t i = 0; i < kStride; ++i) at = step_mixed(at);
   return at;
 }
 

@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "engine/btree.h"
@@ -76,8 +77,9 @@ class ZSetView {
   template <class Bound>
   [[nodiscard]] uint64_t count_below(const Bound& bound) const;
 
-  // Calls visit(std::string_view text, double score) for `count` members from rank `first` on,
-  // upwards or, with `reverse`, downwards; stops when it returns false. All those ranks exist.
+  // Calls visit(std::string_view text, double score), or visit(std::string_view text) where scores
+  // are of no interest, for `count` members from rank `first` on, upwards or, with `reverse`,
+  // downwards; stops when it returns false. All those ranks exist.
   template <class Visit>
   void for_each(uint64_t first, uint64_t count, bool reverse, Visit&& visit) const;
   // All members, in no particular order: by the shortest way.
@@ -213,18 +215,28 @@ template <class Visit>
 void ZSetView::for_each(uint64_t first, uint64_t count, bool reverse, Visit&& visit) const {
   if (count == 0) return;
   if (!is_large()) return for_each_packed(first, count, reverse, visit);
-  large().tree.for_each(first, count, reverse,
-                        [&](const Member* member) { return visit(member->text(), member->score); });
+  large().tree.for_each(first, count, reverse, [&](const Member* member) {
+    if constexpr (std::is_invocable_v<Visit, std::string_view>) {
+      return visit(member->text());
+    } else {
+      return visit(member->text(), member->score);
+    }
+  });
 }
 
 template <class Visit>
 void ZSetView::for_each_packed(uint64_t first, uint64_t count, bool reverse, Visit&& visit) const {
   auto visit_at = [&](const uint8_t** at) {
     packed::Item member = packed::read(*at);
-    packed::Item score = packed::read(member.next);
-    *at = score.next;
     packed::Item::Buffer buffer;
-    return visit(member.view(&buffer), score.score());
+    if constexpr (std::is_invocable_v<Visit, std::string_view>) {
+      *at = packed::next(member.next);
+      return visit(member.view(&buffer));
+    } else {
+      packed::Item score = packed::read(member.next);
+      *at = score.next;
+      return visit(member.view(&buffer), score.score());
+    }
   };
   auto seek = [&](uint64_t rank) {
     const uint8_t* at = packed::begin(entry_->value());

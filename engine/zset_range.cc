@@ -216,13 +216,17 @@ void range_with(Context& c, RangeCommand command) {
   uint64_t from = command.reverse ? stretch.first + stretch.count - 1 : stretch.first;
   if (command.with_scores) {
     reply_pair_count(c.reply, stretch.count);
+    set.for_each(from, stretch.count, command.reverse, [&](std::string_view member, double score) {
+      reply_pair(c.reply, member, score);
+      return true;
+    });
   } else {
     c.reply.array(stretch.count);
+    set.for_each(from, stretch.count, command.reverse, [&](std::string_view member) {
+      c.reply.bulk(member);
+      return true;
+    });
   }
-  set.for_each(from, stretch.count, command.reverse, [&](std::string_view member, double score) {
-    command.with_scores ? reply_pair(c.reply, member, score) : c.reply.bulk(member);
-    return true;
-  });
 }
 
 void zrange(Context& c) {
