@@ -412,6 +412,48 @@ class RingTest(unittest.TestCase):
                 self.assertIsNone(a.must("GET", "one of three"))
                 self.assertEqual(a.must("GET", "two of three"), b"1")
 
+    def test_two_data_centers(self):
+        with Ring(racks=2, dcs=2, options=["--ring-failover=all"]) as ring:
+            clients = [ring.client(node) for node in ring.nodes]
+            near, far = clients[0], clients[2]
+            for client in clients:
+                client.must("CLIENT", "CONSISTENCY", "WRITE", "DC_EACH_SAFE_QUORUM")
+                client.must("CLIENT", "CONSISTENCY", "READ", "DC_EACH_SAFE_QUORUM")
+            for i in range(20):
+                near.must("SET", "k", i)
+                self.assertEqual(far.must("GET", "k"), b"%d" % i)
+                self.assertEqual(far.must("INCR", "k"), i + 1)
+            for client in clients:
+                client.must("CLIENT", "CONSISTENCY", "WRITE", "DC_ONE")
+                client.must("CLIENT", "CONSISTENCY", "READ", "DC_ONE")
+                client.must("INCRBY", "sum", 5)
+            ring.assert_equal(["k", "sum"])
+            self.assertEqual(near.must("GET", "sum"), b"20")
+            self.assertIsInstance(
+                near.call("CLIENT", "CONSISTENCY", "READ", "DC_MANY"), resp_client.Error
+            )
+            for client in clients:
+                client.close()
+
+    def test_long_commands_and_writes(self):
+        """A loop that changes hands keeps what its thread had written."""
+        with Ring(racks=2, options=["--server-threads=1"]) as ring:
+            with ring.client(ring.nodes[0]) as client, ring.client(ring.nodes[0]) as other:
+                client.pipeline([("SET", "long%d" % i, i) for i in range(60000)])
+                for i in range(10):
+                    batch = [("SET", "w%d" % (100 * i + j), i) for j in range(50)]
+                    client.send_raw(b"".join(map(resp_client.encode, batch)))
+                    client.send("KEYS", "*")
+                    for j in range(50, 100):
+                        other.must("SET", "w%d" % (100 * i + j), i)
+                    client.read_all(51)
+                sizes = []
+                ring.await_settled()
+                for node in ring.nodes:
+                    with ring.client(node) as each:
+                        sizes.append(each.must("DBSIZE"))
+                self.assertEqual(sizes, [61000, 61000])
+
     def test_admin_port(self):
         port = server_process.free_port()
         with Ring(racks=1, options=["--admin-listen=127.0.0.1:%d" % port]):
