@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "src/ring_node.h"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 #include <utility>
@@ -134,8 +135,21 @@ void RingNode::repair() {
   lanes_.front()->run_here([this] { steward_->repair(); });
 }
 
-void RingNode::leave() {
+void RingNode::drain() {
+  constexpr int kLooks = 20;
+  // Longer than figures are old.
+  constexpr auto kLook = std::chrono::milliseconds(150);
+  if (topology().is_single_replica()) return;
   lanes_.front()->run_here([this] { steward_->leave(); });
+  for (int i = 0; i < kLooks; ++i) {
+    std::this_thread::sleep_for(kLook);
+    LaneFigures sum = figures();
+    bool is_done = std::all_of(sum.peers.begin(), sum.peers.end(), [](const auto& peer) {
+      return !peer.linked || peer.unacked_frames == 0;
+    });
+    if (is_done) return;
+  }
+  server_.log().write(LogLevel::kWarning, "some writes were not acknowledged by other nodes");
 }
 
 void RingNode::publish_steward() {

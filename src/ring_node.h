@@ -57,8 +57,9 @@ class RingNode {
   using Resolved = std::function<void(std::string error, std::vector<sockaddr_storage>)>;
   void resolve(const std::string& host, uint16_t port, Resolved done);
   void repair();
-  // Nothing is begun any more, others are told so.
-  void leave();
+  // Before the process ends: nothing is begun here any more, others are told so, and what they
+  // have not acknowledged gets a moment to reach them. Not by a network thread.
+  void drain();
   [[nodiscard]] bool is_repaired() const { return repaired_.load(); }
   // All lanes' figures added up.
   [[nodiscard]] LaneFigures figures() const;

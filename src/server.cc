@@ -122,6 +122,7 @@ int Server::run() {
               {"pid", std::to_string(::getpid())}});
   listener_->run();
   admin_.reset();
+  if (ring_) ring_->drain();
   stopping_.store(true);
   for (auto& thread : threads_) thread->stop();
   drivers.join();

@@ -435,6 +435,15 @@ class RingTest(unittest.TestCase):
             for client in clients:
                 client.close()
 
+    def test_clean_end_loses_nothing(self):
+        with Ring(racks=2) as ring:
+            with ring.client(ring.nodes[0]) as client:
+                client.pipeline([("SET", "k%d" % i, i) for i in range(20000)])
+                ring.nodes[0].process.send_signal(signal.SIGTERM)
+            self.assertEqual(ring.nodes[0].process.wait(timeout=10), 0)
+            with ring.client(ring.nodes[1]) as client:
+                self.assertEqual(client.must("DBSIZE"), 20000)
+
     def test_long_commands_and_writes(self):
         """A loop that changes hands keeps what its thread had written."""
         with Ring(racks=2, options=["--server-threads=1"]) as ring:
