@@ -434,6 +434,9 @@ void KeyMerge::erase_items(const Fact& fact) {
 // --- Facts --------------------------------------------------------------------------------------
 
 void KeyMerge::apply(const Fact& fact) {
+  const PlantedFaults& faults = replica_.faults;
+  if (faults.whole_key_wins && fact.stamp > state_->latest) clear(fact.stamp);
+  if (faults.observed_by_winner && fact.kind == FactKind::kObserved && is_beaten_) return;
   state_.note(fact.stamp);
   switch (fact.kind) {
     case FactKind::kClear:

@@ -22,6 +22,8 @@ class KeyMerge {
            MergeOutcome* outcome);
 
   void apply(const Fact& fact);
+  // For a fault that tests plant: the write that follows ends at this stamp.
+  void expect(Stamp latest) { is_beaten_ = latest < state_->latest; }
   // The floor has risen: takes out what is older.
   void rise() {
     purge();
@@ -92,6 +94,7 @@ class KeyMerge {
   LiveKey live_;
   Stamp lapsed_at_ = 0;  // The deadline that had passed when this began.
   bool changed_ = false;
+  bool is_beaten_ = false;
 };
 
 }  // namespace dyno

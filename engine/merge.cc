@@ -61,6 +61,7 @@ MergeOutcome merge(Replica& replica, const std::vector<Delta>& deltas, FrameOrig
         continue;
       }
       KeyMerge key(replica, delta.db, delta.key, origin, now_ms, &outcome);
+      if (replica.faults.observed_by_winner) key.expect(latest_stamp({delta}));
       for (const Fact& fact : delta.facts) key.apply(fact);
       key.finish();
     }

@@ -157,11 +157,17 @@ void Origin::Write::observe_counters(Stamp stamp, Stamp upto) {
 
 void Origin::Write::evict() {
   // Only what was here when room was needed: a newer write that is on its way survives.
-  (void)stamp_after(0);
+  Stamp stamp = stamp_after(0);
   Stamp upto = state_->latest + 1;
   if (stamp_rack(upto) == 0) ++upto;
   if (replica_.faults.eviction_deletes_now) upto = stamp_after(state_->latest);
   clear(upto);
+  // The clear is older than this moment, but its trace must stay until everyone knows of it. So the
+  // frame also says, of this moment, that an element is gone which never was.
+  Fact never{.kind = FactKind::kItemGone, .stamp = stamp};
+  never.item.stamp = stamp;
+  emit(never);
+  state_.bury_item(never.item, stamp);
 }
 
 // The first write after the deadline of a key makes the expiry final: no extension that is still on
@@ -380,8 +386,10 @@ void Origin::Write::increment(Type type, std::string_view element) {
   }
   SharedCounter& counter = state_.make_counter(type, element, !effect_.is_new, std::move(base));
   Total total;
-  state_.change_counter(element, counter,
-                        [&] { total = counter.add(replica_.actor(), stamp, effect_.amount); });
+  bool has_generations = !replica_.faults.no_generations;
+  state_.change_counter(element, counter, [&] {
+    total = counter.add(replica_.actor(), stamp, effect_.amount, has_generations);
+  });
   come_alive();
   emit_total(element, type, total);
   write_back(type, element, counter);

@@ -78,10 +78,11 @@ bool SharedCounter::counts(const Total& total, const Cut& cut) const {
   return seen == nullptr || is_later(total, *seen);
 }
 
-Total SharedCounter::add(Actor actor, Stamp stamp, Amount amount) {
+Total SharedCounter::add(Actor actor, Stamp stamp, Amount amount, bool has_generations) {
   Total next{actor, stamp, stamp, amount};
+  if (!has_generations) next.generation = actor_rack(actor);
   const Total* own = find(totals_, actor);
-  if (own != nullptr && counts(*own, {})) {
+  if (own != nullptr && (counts(*own, {}) || !has_generations)) {
     next.generation = own->generation;
     next.sum = own->sum + amount;
   }

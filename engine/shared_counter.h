@@ -55,8 +55,9 @@ class SharedCounter {
   bool add_total(const Total& total);
   bool add_observed(const Total& total);
 
-  // The origin's own writes. What `actor` has added once `amount` is added at `stamp`.
-  [[nodiscard]] Total add(Actor actor, Stamp stamp, Amount amount);
+  // The origin's own writes. What `actor` has added once `amount` is added at `stamp`. Without
+  // generations an observed or collected total is continued: a fault for tests.
+  [[nodiscard]] Total add(Actor actor, Stamp stamp, Amount amount, bool has_generations = true);
   // A SET or DEL here has seen everything that is here; or what is older than a stamp.
   void observe_all() { observe_older(UINT64_MAX); }
   void observe_older(Stamp stamp);

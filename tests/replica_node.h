@@ -4,7 +4,7 @@
 // frames that it wrote, which the test delivers to other nodes as it likes.
 #pragma once
 
-#include <algorithm>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +30,7 @@ class ReplicaNode final : public FrameSink {
         replica(client.executor(), rack, incarnation, kSecret),
         origin(replica) {
     client.now_ms = 1'800'000'000'000;
+    std::iota(slots.begin(), slots.end(), SlotIndex{0});
     replica.set_sink(this);
     client.executor().set_recorder(&origin);
   }
@@ -68,20 +69,26 @@ class ReplicaNode final : public FrameSink {
   }
   // Takes over all that another node holds, traces included.
   void pull(ReplicaNode& other) {
-    for (uint32_t i = 0; i < kSlotCount; ++i) {
-      auto index = static_cast<SlotIndex>(i);
-      std::vector<std::pair<int, std::string>> keys;
-      for_each_replicated_key(other.replica, index,
-                              [&](int db, std::string_view name) { keys.emplace_back(db, name); });
-      for (const auto& [db, name] : keys) pull_key(other, db, name);
+    for (SlotIndex slot : other.slots) {
+      other.export_slot(slot, [&](std::string_view frame) { take(frame); });
+    }
+  }
+  // Calls visit(frame) with the whole state of each key of the slot.
+  template <class Visit>
+  void export_slot(SlotIndex slot, Visit&& visit) {
+    std::vector<std::pair<int, std::string>> keys;
+    for_each_replicated_key(replica, slot,
+                            [&](int db, std::string_view name) { keys.emplace_back(db, name); });
+    for (const auto& [db, name] : keys) {
+      FrameWriter frame;
+      read_key(db, name, &frame);
+      if (!frame.empty()) visit(frame.finish());
     }
   }
   void pull_key(ReplicaNode& other, int db, const std::string& name) {
     FrameWriter frame;
     other.read_key(db, name, &frame);
-    if (frame.empty()) return;
-    MergeOutcome outcome = receive(frame.finish(), FrameOrigin::kState);
-    DYNO_CHECK(outcome.refused.empty());
+    if (!frame.empty()) take(frame.finish());
   }
   // The key's whole state.
   void read_key(int db, const std::string& name, FrameWriter* frame) {
@@ -97,29 +104,32 @@ class ReplicaNode final : public FrameSink {
   }
   [[nodiscard]] Digest digest() {
     Digest sum;
-    for (uint32_t i = 0; i < kSlotCount; ++i) sum += replica.slot(static_cast<SlotIndex>(i)).digest;
+    for (SlotIndex slot : slots) sum += replica.slot(slot).digest;
     return sum;
   }
   // The first slot whose digest is not what it should be, or -1.
   [[nodiscard]] int damaged_slot() {
-    for (uint32_t i = 0; i < kSlotCount; ++i) {
-      auto index = static_cast<SlotIndex>(i);
-      if (!(replica.digest(index) == replica.recomputed_digest(index))) return static_cast<int>(i);
+    for (SlotIndex slot : slots) {
+      if (!(replica.digest(slot) == replica.recomputed_digest(slot))) return slot;
     }
     return -1;
   }
   void collect(Stamp horizon) {
-    for (uint32_t i = 0; i < kSlotCount; ++i) {
-      replica.collect(static_cast<SlotIndex>(i), horizon, client.now_ms);
-    }
+    for (SlotIndex slot : slots) replica.collect(slot, horizon, client.now_ms);
   }
 
   EngineClient client;
   Replica replica;
   Origin origin;
   std::vector<Written> written;
+  // Those that may hold something; all, unless the test knows better.
+  std::vector<SlotIndex> slots = std::vector<SlotIndex>(kSlotCount);
 
  private:
+  void take(std::string_view frame) {
+    MergeOutcome outcome = receive(frame, FrameOrigin::kState);
+    DYNO_CHECK(outcome.refused.empty());
+  }
   void keep(Stamp stamp, std::string_view frame) { written.push_back({stamp, std::string(frame)}); }
 };
 

@@ -92,6 +92,45 @@ class ReplicaStorm {
   }
   [[nodiscard]] const std::string& history() const { return history_; }
 
+  // Commands that change one key's data and never wait.
+  static const std::vector<const CommandSpec*>& specs() {
+    static const std::vector<const CommandSpec*> specs = [] {
+      std::vector<const CommandSpec*> all;
+      for (std::span<const CommandSpec> family : kEngineFamilies) {
+        for (const CommandSpec& spec : family) {
+          bool writes = (spec.flags & kWrite) != 0 && (spec.flags & kBlocking) == 0;
+          // Counts of databases' keys are the process' own, so the nodes keep to one.
+          bool moves = spec.name == "MOVE" || spec.name == "COPY";
+          if (writes && !moves && CommandStorm::takes(spec)) all.push_back(&spec);
+        }
+      }
+      return all;
+    }();
+    return specs;
+  }
+
+  // Lines that only one of the texts has.
+  static std::string difference(const std::string& a, const std::string& b) {
+    auto lines = [](const std::string& text) {
+      std::vector<std::string> all;
+      std::istringstream in(text);
+      for (std::string line; std::getline(in, line);) all.push_back(line);
+      std::sort(all.begin(), all.end());
+      return all;
+    };
+    std::vector<std::string> both[2];
+    std::vector<std::string> left = lines(a);
+    std::vector<std::string> right = lines(b);
+    std::set_difference(left.begin(), left.end(), right.begin(), right.end(),
+                        std::back_inserter(both[0]));
+    std::set_difference(right.begin(), right.end(), left.begin(), left.end(),
+                        std::back_inserter(both[1]));
+    std::string text;
+    for (const std::string& line : both[0]) text += "\n< " + line.substr(0, 300);
+    for (const std::string& line : both[1]) text += "\n> " + line.substr(0, 300);
+    return text;
+  }
+
  private:
   static constexpr uint32_t kSkewMs = 400;
 
@@ -126,23 +165,6 @@ class ReplicaStorm {
     return text;
   }
 
-  // Commands that change one key's data and never wait.
-  static const std::vector<const CommandSpec*>& specs() {
-    static const std::vector<const CommandSpec*> specs = [] {
-      std::vector<const CommandSpec*> all;
-      for (std::span<const CommandSpec> family : kEngineFamilies) {
-        for (const CommandSpec& spec : family) {
-          bool writes = (spec.flags & kWrite) != 0 && (spec.flags & kBlocking) == 0;
-          // Counts of databases' keys are the process' own, so the nodes keep to one.
-          bool moves = spec.name == "MOVE" || spec.name == "COPY";
-          if (writes && !moves && CommandStorm::takes(spec)) all.push_back(&spec);
-        }
-      }
-      return all;
-    }();
-    return specs;
-  }
-
   std::vector<std::string> command(size_t i) {
     const CommandSpec* spec = nullptr;
     do {
@@ -165,6 +187,11 @@ class ReplicaStorm {
     } else {
       run(i, command(i));
     }
+    ship(i);
+  }
+  // What node `i` wrote goes to the others.
+  void ship(size_t i) {
+    ReplicaNode& node = *nodes_[i];
     for (const ReplicaNode::Written& written : node.written) {
       note(i, "writes " + facts(written.frame));
       for (size_t to = 0; to < nodes_.size(); ++to) {
@@ -221,10 +248,12 @@ class ReplicaStorm {
 
   // Takes out what is due everywhere, keys and fields.
   void sweep() {
-    for (auto& each : nodes_) {
-      (void)Expirer(each->client.executor()).run(0, kSlotCount, each->client.now_ms, 1'000'000);
-      DYNO_CHECK(each->written.empty());
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+      ReplicaNode& node = *nodes_[i];
+      (void)Expirer(node.client.executor()).run(0, kSlotCount, node.client.now_ms, 1'000'000);
+      ship(i);
     }
+    for (size_t i = 0; i < nodes_.size(); ++i) deliver(i, SIZE_MAX);
   }
 
   // When all is known everywhere, what was removed leaves no trace.
@@ -265,28 +294,6 @@ class ReplicaStorm {
       text += " ";
       text += name;
     });
-    return text;
-  }
-
-  // Lines that only one of the texts has.
-  static std::string difference(const std::string& a, const std::string& b) {
-    auto lines = [](const std::string& text) {
-      std::vector<std::string> all;
-      std::istringstream in(text);
-      for (std::string line; std::getline(in, line);) all.push_back(line);
-      std::sort(all.begin(), all.end());
-      return all;
-    };
-    std::vector<std::string> both[2];
-    std::vector<std::string> left = lines(a);
-    std::vector<std::string> right = lines(b);
-    std::set_difference(left.begin(), left.end(), right.begin(), right.end(),
-                        std::back_inserter(both[0]));
-    std::set_difference(right.begin(), right.end(), left.begin(), left.end(),
-                        std::back_inserter(both[1]));
-    std::string text;
-    for (const std::string& line : both[0]) text += "\n< " + line.substr(0, 300);
-    for (const std::string& line : both[1]) text += "\n> " + line.substr(0, 300);
     return text;
   }
 
