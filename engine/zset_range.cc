@@ -121,7 +121,9 @@ Stretch Range::find_in(const ZSetView& set, bool reverse) const {
   uint64_t end = 0;
   if (by == By::kScore) {
     below = set.count_below(low_score);
-    end = set.count_below(high_score);
+    // Everything is below an inclusive infinity, and need not be counted.
+    bool open_end = high_score.keeps_equal && high_score.score == HUGE_VAL;
+    end = open_end ? size : set.count_below(high_score);
   } else {
     below = set.count_below(low_text);
     end = set.count_below(high_text);
