@@ -24,8 +24,8 @@ bool World::must_survive(const Write& write) const {
   if (found == ledger_.ops.end()) return false;
   const Op& op = found->second;
   uint16_t dc = topology_.node(op.node).dc_index;
-  return op.done && op.level != Level::kDcOne && op.began_us > void_before_us_ &&
-         topology_.dcs()[dc].racks.size() > 1;
+  return op.done && write.stamp == op.shown && op.level != Level::kDcOne &&
+         op.began_us > void_before_us_ && topology_.dcs()[dc].racks.size() > 1;
 }
 
 void World::check_answer(const Op& op) {
@@ -61,8 +61,9 @@ void World::check_answer(const Op& op) {
     bool same_dc = topology_.node(earlier.node).dc_index == dc ||
                    earlier.level == Level::kDcEachSafeQuorum ||
                    op.level == Level::kDcEachSafeQuorum;
-    if (earlier.done && earlier.level != Level::kDcOne && earlier.ended_us < op.began_us &&
-        earlier.began_us > void_before_us_ && same_dc) {
+    // Another run of a repeatable request is not the one that was answered.
+    if (earlier.done && write.stamp == earlier.shown && earlier.level != Level::kDcOne &&
+        earlier.ended_us < op.began_us && earlier.began_us > void_before_us_ && same_dc) {
       must_see(write.stamp, earlier);
     }
   }

@@ -64,7 +64,7 @@ constexpr Control kControls[] = {
     {dyno::PlantedFault::kFirstLaneOnly, "first lane only", false},
     {dyno::PlantedFault::kMarksWhileDirty, "marks while dirty", true},
     {dyno::PlantedFault::kLateAnswers, "late answers", false},
-    {dyno::PlantedFault::kLiveDigestsOnly, "live digests only", true},
+    {dyno::PlantedFault::kLiveDigestsOnly, "live digests only", false},
     {dyno::PlantedFault::kServesEmpty, "serves empty", false},
     {dyno::PlantedFault::kOneDonor, "one donor", false},
     {dyno::PlantedFault::kHintCounts, "hint counts", true},
