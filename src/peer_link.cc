@@ -59,6 +59,7 @@ bool PeerLink::receive() {
 }
 
 bool PeerLink::send(std::string_view bytes) {
+  if (!bytes.empty() && out_.size() > kOutBytesMax) return false;
   if (connecting) {
     out_.append(bytes);
     watch(EPOLLIN | EPOLLOUT);
@@ -80,7 +81,7 @@ bool PeerLink::send(std::string_view bytes) {
     out_.consume(static_cast<size_t>(sent));
   }
   watch(out_.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT);
-  return out_.size() <= kOutBytesMax;
+  return true;
 }
 
 int PeerLink::finish_connecting() {

@@ -18,7 +18,8 @@ namespace dyno {
 
 class PeerLink : public LoopMember {
  public:
-  // Written and not yet taken by the kernel; a peer that is slower than that loses its link.
+  // Queued and not yet taken by the kernel; when there is more to say to a peer that is as far
+  // behind as this, it loses its link. One message may be larger.
   static constexpr size_t kOutBytesMax = size_t{256} << 20;
 
   enum class Role : uint8_t { kOwn, kAccepted, kGreeting };

@@ -270,6 +270,7 @@ class RingTest(unittest.TestCase):
             with ring.client(ring.nodes[0]) as client, ring.client(ring.nodes[1]) as other:
                 self.check_pipelines(client)
                 self.check_several_keys(client)
+                self.check_large_values(client)
                 self.check_whole_rack(client, other)
                 self.check_transactions(client, other)
                 self.check_blocking(client, other)
@@ -307,6 +308,13 @@ class RingTest(unittest.TestCase):
                 self.assertTrue(reply.startswith(b"CROSSSLOT"), reply)
         self.assertEqual(client.must("SADD", "{t}a", "1"), 1)
         self.assertEqual(client.must("SUNIONSTORE", "{t}d", "{t}a", "{t}b"), 1)
+
+    def check_large_values(self, client):
+        value = random.Random(1).randbytes(20 << 20)  # Messages have at most 16 MiB.
+        for i in range(3):
+            client.must("SET", "large%d" % i, value)
+            self.assertEqual(client.must("STRLEN", "large%d" % i), len(value))
+        self.assertEqual(client.must("GET", "large1"), value)
 
     def check_whole_rack(self, client, other):
         client.must("FLUSHALL")
