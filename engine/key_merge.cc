@@ -60,7 +60,7 @@ bool KeyMerge::claim(Type type, Stamp stamp) {
   if (is_other && state_->is_live) {
     replica_.counts().type_conflicts.fetch_add(1, std::memory_order_relaxed);
   }
-  if (is_other && stamp > state_->type_stamp) drop_value();
+  if (is_other && state_.outranks(type, stamp)) drop_value();
   bool is_mine = state_.claim_type(type, stamp);
   if (is_other) is_mine ? refresh_counters() : rise();
   if (!is_mine) lose(state_->type_stamp);
@@ -114,7 +114,7 @@ void KeyMerge::patch_value(const Fact& fact) {
   SharedCounter* counter = state_->counter(Type::kString, {});
   Stamp old = counter != nullptr ? counter->latest() : state_->base;
   if (fact.stamp <= old) return fact.stamp < old ? lose(old) : void();
-  if (counter != nullptr || old != fact.prev || !key().exists()) return pull();
+  if (counter != nullptr || old != fact.prev || !key().is(Type::kString)) return pull();
   String(key()).patch(static_cast<size_t>(fact.number), fact.value);
   state_.put_element(state_.element_hash({}), old, fact.stamp);
   changed_ = true;

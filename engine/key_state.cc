@@ -302,13 +302,13 @@ bool KeyState::claim_type(Type type, Stamp stamp) {
     record.type_stamp = std::max(record.type_stamp, stamp);
     return true;
   }
-  if (stamp < record.type_stamp) {
-    set_other_stamp(stamp);
+  if (!outranks(type, stamp)) {
+    set_other_stamp(stamp < record.type_stamp ? stamp : stamp - 1);
     return false;
   }
   drop_all();
   add_all_counter_terms(-1);
-  record.other_stamp = record.type_stamp;
+  record.other_stamp = stamp > record.type_stamp ? record.type_stamp : stamp - 1;
   record.type = type;
   record.type_stamp = stamp;
   add_all_counter_terms(1);

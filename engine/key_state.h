@@ -91,6 +91,11 @@ class KeyState {
 
   // A fact made the key a `type`. False when a later one of another type hides it.
   [[nodiscard]] bool claim_type(Type type, Stamp stamp);
+  // Whether a fact of another type than the key's takes it over. Of two types with one stamp, which
+  // no two writes have, the larger number wins.
+  [[nodiscard]] bool outranks(Type type, Stamp stamp) const {
+    return stamp > record_->type_stamp || (stamp == record_->type_stamp && type > record_->type);
+  }
   void set_other_stamp(Stamp stamp);
   // The floor changes by a flush: to be called before and after.
   void add_all_counter_terms(int sign);
