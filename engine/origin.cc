@@ -148,8 +148,9 @@ void Origin::Write::clear(Stamp stamp) {
 
 void Origin::Write::observe_counters(Stamp stamp, Stamp upto) {
   if (state_->counters == nullptr) return;
-  for (auto& [name, counter] : *state_->counters) {
-    std::string_view element = KeyRecord::bare_element(name);
+  for (auto& each : *state_->counters) {
+    SharedCounter& counter = each.second;
+    std::string_view element = KeyRecord::bare_element(each.first);
     emit_observed(element, counter, stamp, upto);
     state_.change_counter(element, counter, [&] { counter.observe_older(upto); });
   }

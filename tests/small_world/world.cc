@@ -66,7 +66,7 @@ bool World::has_tombstones() const {
 // --- Time ---------------------------------------------------------------------------------------
 
 void World::at(int64_t delay_ms, Event event) {
-  events_.push({{now_ms_ + delay_ms, order_++}, std::move(event)});
+  events_.push({{now_ms_ + delay_ms, order_++}, event});
 }
 
 void World::advance_to(int64_t end_ms) {
