@@ -218,4 +218,12 @@ Digest key_version(Replica& replica, int db, std::string_view name) {
   return KeyState(replica, replica.keyspace().hash(name).slot(), db, name).record().digest;
 }
 
+std::vector<NamedKey> replicated_keys(Replica& replica, SlotIndex index, int db) {
+  std::vector<NamedKey> keys;
+  for_each_replicated_key(replica, index, [&](int key_db, std::string_view name) {
+    if (db < 0 || key_db == db) keys.push_back({key_db, std::string(name)});
+  });
+  return keys;
+}
+
 }  // namespace dyno

@@ -4,7 +4,9 @@
 // of a log holds. Merging it elsewhere gives what merging every write of the key would have given.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/delta.h"
 #include "engine/replica.h"
@@ -33,5 +35,13 @@ void for_each_replicated_key(Replica& replica, SlotIndex index, Visit&& visit) {
     if (!record->is_live) visit(record->db, std::string_view(record->name));
   });
 }
+
+// The same keys as a list, for what changes them; of one database, or with -1 of all. The slot is
+// locked.
+struct NamedKey {
+  int db;
+  std::string name;
+};
+[[nodiscard]] std::vector<NamedKey> replicated_keys(Replica& replica, SlotIndex index, int db);
 
 }  // namespace dyno

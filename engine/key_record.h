@@ -105,6 +105,12 @@ struct KeyRecord {
     auto at = counters->find(element_name(of, element));
     return at == counters->end() ? nullptr : &at->second;
   }
+  // What it keeps of what is gone, as Replica::Counts::tombstones counts.
+  [[nodiscard]] int64_t trace_count() const {
+    size_t count = gone == nullptr ? 0 : gone->size();
+    if (list != nullptr) count += list->dead.size() + list->dying.size();
+    return static_cast<int64_t>(count);
+  }
   [[nodiscard]] ListRecord& make_list() {
     if (list == nullptr) list = std::make_unique<ListRecord>();
     return *list;

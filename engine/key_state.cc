@@ -69,10 +69,9 @@ bool KeyState::is_worth_keeping() const {
 
 // The traces go with the record.
 void KeyState::forget_traces() {
-  size_t count = record_->gone == nullptr ? 0 : record_->gone->size();
-  if (record_->list != nullptr) count += record_->list->dead.size() + record_->list->dying.size();
+  int64_t count = record_->trace_count();
   if (count == 0) return;
-  replica_.counts().tombstones.fetch_sub(static_cast<int64_t>(count), std::memory_order_relaxed);
+  replica_.counts().tombstones.fetch_sub(count, std::memory_order_relaxed);
 }
 
 void KeyState::add(Digest term) {

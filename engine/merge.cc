@@ -23,10 +23,6 @@ Stamp latest_stamp(const std::vector<Delta>& deltas) {
   return latest;
 }
 
-bool is_flush(const Delta& delta) {
-  return !delta.facts.empty() && delta.facts[0].kind == FactKind::kFlush;
-}
-
 // A flush of everything names each database.
 bool flushes_all(const std::vector<Delta>& deltas) {
   return deltas.size() == ReplicaSlot::kDatabases &&

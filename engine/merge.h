@@ -19,6 +19,11 @@
 
 namespace dyno {
 
+// A database was flushed: no key, and all of the data set is concerned.
+[[nodiscard]] inline bool is_flush(const Delta& delta) {
+  return !delta.facts.empty() && delta.facts[0].kind == FactKind::kFlush;
+}
+
 // Where a frame comes from: a write, or the state of a key that was asked for. State tells nothing
 // about what its writes replaced.
 enum class FrameOrigin : uint8_t { kWrite, kState };

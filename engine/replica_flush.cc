@@ -16,25 +16,6 @@
 namespace dyno {
 namespace {
 
-struct NamedKey {
-  int db;
-  std::string name;
-};
-
-std::vector<NamedKey> keys_of(Replica& replica, SlotIndex index, int db) {
-  std::vector<NamedKey> keys;
-  for_each_replicated_key(replica, index, [&](int key_db, std::string_view name) {
-    if (key_db == db) keys.push_back({key_db, std::string(name)});
-  });
-  return keys;
-}
-
-int64_t trace_count(const KeyRecord& record) {
-  size_t count = record.gone == nullptr ? 0 : record.gone->size();
-  if (record.list != nullptr) count += record.list->dead.size() + record.list->dying.size();
-  return static_cast<int64_t>(count);
-}
-
 // Nothing in the slot outlives a flush at the stamp.
 bool is_all_older(const ReplicaSlot& slot, Stamp stamp) {
   bool older = true;
@@ -63,7 +44,7 @@ void Replica::forget_all(SlotIndex index, Stamp stamp) {
     KeyRecord* record = ReplicaSlot::record(word);
     if (record->counters == nullptr) {
       counts_.records.fetch_sub(1, std::memory_order_relaxed);
-      counts_.tombstones.fetch_sub(trace_count(*record), std::memory_order_relaxed);
+      counts_.tombstones.fetch_sub(record->trace_count(), std::memory_order_relaxed);
       delete record;
       return;
     }
@@ -79,7 +60,7 @@ void Replica::forget_all(SlotIndex index, Stamp stamp) {
 }
 
 void Replica::forget_keys(SlotIndex index, int db, Stamp stamp) {
-  std::vector<NamedKey> keys = keys_of(*this, index, db);
+  std::vector<NamedKey> keys = replicated_keys(*this, index, db);
   for (const NamedKey& key : keys) {
     KeyState(*this, index, key.db, key.name).add_all_counter_terms(-1);
   }
@@ -94,7 +75,7 @@ void Replica::forget_keys(SlotIndex index, int db, Stamp stamp) {
 
 void Replica::flush_keys(SlotIndex index, int db, Stamp stamp, int64_t now_ms) {
   if (stamp <= slots_[index].flushed(db)) return;
-  std::vector<NamedKey> keys = keys_of(*this, index, db);
+  std::vector<NamedKey> keys = replicated_keys(*this, index, db);
   for (const NamedKey& key : keys) {
     KeyState(*this, index, key.db, key.name).add_all_counter_terms(-1);
   }

@@ -76,8 +76,7 @@ Store::Applied RingStore::merge_all(std::string_view frames, FrameOrigin origin)
     }
     frames.remove_prefix(size);
     std::erase_if(deltas, [this](const Delta& delta) {
-      bool is_flush = !delta.facts.empty() && delta.facts[0].kind == FactKind::kFlush;
-      return !is_flush && !topology_.owns(self_, replica_.keyspace().hash(delta.key).token);
+      return !is_flush(delta) && !topology_.owns(self_, replica_.keyspace().hash(delta.key).token);
     });
     MergeOutcome outcome = merge(replica_, deltas, origin, unix_time_ms());
     // Of a frame that could be read, only its time is refused.
