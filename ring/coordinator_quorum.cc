@@ -28,7 +28,8 @@ void Coordinator::begin_quorum(Operation& op, bool only_reachable) {
       if (std::find(wait.nodes.begin(), wait.nodes.end(), node) == wait.nodes.end()) {
         wait.nodes.push_back(node);
       }
-      if (only_reachable && !can_run(node, false)) op.quorum.failed(rack.number);
+      bool takes_part = can_run(node, false) || (op.request.write && can_run(node, true));
+      if (only_reachable && !takes_part) op.quorum.failed(rack.number);
     }
     op.racks.push_back(std::move(wait));
   }

@@ -46,7 +46,7 @@ void FailureDetector::handle_answer(Now now, NodeIndex node, const Heartbeat& an
   peer.interval_us = std::max(kHeartbeatUs, (peer.interval_us * 7 + interval_us) / 8);
   heard(now, node);
   bool known = answer.state >= static_cast<uint8_t>(NodeState::kLoading) &&
-               answer.state <= static_cast<uint8_t>(NodeState::kFenced);
+               answer.state <= static_cast<uint8_t>(NodeState::kWritesOnly);
   peer.state = known ? static_cast<NodeState>(answer.state) : NodeState::kLoading;
   // A sample is off by half of its round trip at most; long ones say too little.
   int64_t half_ms = round_trip_us / 2 / kMicrosPerMs;

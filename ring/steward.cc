@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <variant>
 
+#include "protocol/check.h"
+
 namespace dyno {
 
 Steward::Steward(const Topology& topology, NodeIndex self, uint32_t incarnation,
@@ -182,10 +184,20 @@ int64_t Steward::next_timeout() const {
   return std::min(detector_.next_timeout(), anti_entropy_.next_timeout());
 }
 
+void Steward::wish(NodeState state) {
+  DYNO_CHECK(state != NodeState::kDown && state != NodeState::kLoading &&
+             state != NodeState::kFenced);
+  wished_ = state;
+  make_view();
+}
+
 NodeState Steward::own_state() const {
-  if (leaving_) return NodeState::kLeaving;
+  bool may_begin = wished_ == NodeState::kNormal || wished_ == NodeState::kWritesOnly;
+  if (wished_ == NodeState::kLeaving) return wished_;
   if (!bootstrap_.is_filled()) return NodeState::kLoading;
-  return detector_.is_fenced() ? NodeState::kFenced : NodeState::kNormal;
+  if (!may_begin || !detector_.is_fenced()) return wished_;
+  // What takes writes only, and may not write, does nothing.
+  return wished_ == NodeState::kNormal ? NodeState::kFenced : NodeState::kStandby;
 }
 
 std::vector<KnownNode> Steward::known() const {

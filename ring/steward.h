@@ -50,8 +50,9 @@ class Steward {
   [[nodiscard]] bool is_repaired() const { return anti_entropy_.is_quiet(); }
   // RING FORGET: see Frontier::forget().
   void forget(NodeIndex node) { frontier_.forget(node); }
-  // Begin nothing any more; this cannot be taken back.
-  void leave() { leaving_ = true; }
+  // What an operator wants this node to be, until the next wish: kNormal, kStandby, kWritesOnly, or
+  // kLeaving. It is so as far as it can: a node that fills its memory goes on with that.
+  void wish(NodeState state);
 
   [[nodiscard]] NodeState own_state() const;
   [[nodiscard]] const SharedView& view() const { return view_; }
@@ -81,7 +82,7 @@ class Steward {
   Bootstrap bootstrap_;
   std::vector<uint32_t> incarnations_;  // By node.
   SharedView view_;
-  bool leaving_ = false;
+  NodeState wished_ = NodeState::kNormal;
 };
 
 }  // namespace dyno

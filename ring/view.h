@@ -21,6 +21,8 @@ enum class NodeState : uint8_t {
   kNormal = 2,
   kLeaving = 3,  // Finishes what it began and begins nothing.
   kFenced = 4,   // Its clock is too far off: it serves reads and applies, but originates nothing.
+  kStandby = 5,  // By an operator's wish: it applies, and runs nothing.
+  kWritesOnly = 6,  // Likewise: it applies and runs writes, and shows nothing.
 };
 [[nodiscard]] std::string_view node_state_name(NodeState state);
 
@@ -30,7 +32,9 @@ struct View {
     uint32_t incarnation = 0;     // 0: never heard of.
     int64_t clock_offset_ms = 0;  // Its wall clock minus this node's.
 
-    [[nodiscard]] bool may_write() const { return state == NodeState::kNormal; }
+    [[nodiscard]] bool may_write() const {
+      return state == NodeState::kNormal || state == NodeState::kWritesOnly;
+    }
     [[nodiscard]] bool may_read() const {
       return state == NodeState::kNormal || state == NodeState::kFenced;
     }

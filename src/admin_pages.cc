@@ -99,12 +99,55 @@ AdminPage alone_page() {
   return {.status = 404, .body = "this node is alone: ring.seeds is empty\n"};
 }
 
+AdminPage browser_page() {
+  return {.status = 403, .body = "not from a web page\n"};
+}
+
+AdminPage help_page() {
+  return {.body =
+              "/ping\n/healthz\n/readyz\n/info\n/metrics\n/cluster_describe\n/ring\n"
+              "/get_consistency\n"
+              "/set_consistency/<read|write>/<dc_one|dc_quorum|dc_safe_quorum|"
+              "dc_each_safe_quorum>\n"
+              "/state/<get_state|standby|writes_only|resuming|normal>\n"};
+}
+
+struct StateName {
+  std::string_view name;
+  NodeState state;
+};
+// Dynomite's words. There, a node that resumes answers no reads until it is told to be normal.
+constexpr StateName kStates[] = {{"standby", NodeState::kStandby},
+                                 {"writes_only", NodeState::kWritesOnly},
+                                 {"resuming", NodeState::kWritesOnly},
+                                 {"normal", NodeState::kNormal}};
+
+AdminPage state_page(Server& server, std::string_view what, bool from_browser) {
+  RingNode* ring = server.ring();
+  if (what == "get_state") {
+    NodeState state =
+        ring == nullptr ? NodeState::kNormal : ring->view()->nodes[ring->self()].state;
+    return {.body = "State: " + std::string(node_state_name(state)) + "\n"};
+  }
+  if (from_browser) return browser_page();
+  for (const StateName& each : kStates) {
+    if (each.name != what) continue;
+    if (ring == nullptr) return alone_page();
+    ring->wish(each.state);
+    return {.body = "OK\n"};
+  }
+  return {.status = 400,
+          .body = "expected /state/<get_state|standby|writes_only|resuming|normal>\n"};
+}
+
 }  // namespace
 
 AdminPage admin_page(Server& server, std::string_view path, bool from_browser) {
   constexpr std::string_view kSetConsistency = "/set_consistency/";
+  constexpr std::string_view kState = "/state/";
   path = path.substr(0, path.find('?'));
   if (path == "/ping") return {.body = "OK\n"};
+  if (path == "/help") return help_page();
   if (path == "/healthz") return {.body = "ok\n"};
   if (path == "/readyz") return ready_page(server);
   if (path == "/info" || path == "/") return info_page(server);
@@ -119,10 +162,11 @@ AdminPage admin_page(Server& server, std::string_view path, bool from_browser) {
     return {.body = server.ring()->topology().describe_status(server.ring()->statuses())};
   }
   if (path.starts_with(kSetConsistency)) {
-    if (from_browser) return {.status = 403, .body = "not from a web page\n"};
+    if (from_browser) return browser_page();
     return set_level(server, path.substr(kSetConsistency.size()));
   }
-  return {.status = 404, .body = "no such path\n"};
+  if (path.starts_with(kState)) return state_page(server, path.substr(kState.size()), from_browser);
+  return {.status = 404, .body = "no such path; /help has them\n"};
 }
 
 }  // namespace dyno

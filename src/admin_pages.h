@@ -12,6 +12,9 @@
 //   /ring                  RING STATUS
 //   /get_consistency       the levels
 //   /set_consistency/<read|write>/<level>
+//   /state/get_state       what this node is: NORMAL, LOADING ...
+//   /state/<standby|writes_only|resuming|normal>      what an operator wants it to be
+//   /help                  these paths
 #pragma once
 
 #include <string>

@@ -105,7 +105,7 @@ void AdminServer::run() {
     for (const Connection& each : connections_) {
       polled.push_back({each.fd, static_cast<short>(each.answered ? POLLOUT : POLLIN), 0});
     }
-    ::poll(polled.data(), polled.size(), kPollMs);
+    ::poll(polled.data(), polled.size(), connections_.empty() ? -1 : kPollMs);
     int64_t now_ms = monotonic_us() / 1000;
     std::vector<Connection> kept;
     for (size_t i = 0; i < connections_.size(); ++i) {

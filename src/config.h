@@ -62,6 +62,8 @@ enum class ClientClass : uint8_t { kNormal, kReplica, kPubsub };
 enum class DebugAccess : uint8_t { kNo, kYes, kLocal };
 // Where a request may run whose owner in this rack is away.
 enum class RingFailover : uint8_t { kDatacenter, kAll };
+// Nodes share a machine in tests and trials: only there is it given up when another has it.
+inline constexpr std::string_view kAdminListenDefault = "127.0.0.1:22222";
 enum class LogLevel : uint8_t { kDebug, kVerbose, kNotice, kWarning, kNothing };
 enum class LogFormat : uint8_t { kText, kLogfmt, kJson };
 
@@ -89,7 +91,7 @@ struct Config {
   } peer;
 
   struct Admin {
-    ConfigText listen;
+    ConfigText listen;  // empty: none
   } admin;
 
   struct Ring {

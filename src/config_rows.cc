@@ -188,10 +188,12 @@ void add_ring_rows(std::vector<ConfigRow>& rows, Config& config) {
                  "Address for the other nodes, as host:port. Links are neither encrypted nor "
                  "authenticated: keep this port inside a network that you trust. Not opened by a "
                  "node without seeds."),
-       ring_text("admin.listen", "admin-listen", ConfigKind::kText, "", config.admin.listen,
-                 "Address of the admin port, as 127.0.0.1:22222: HTTP with /info, /metrics, "
-                 "/healthz, /readyz, /cluster_describe and more. It asks for no password. Empty: "
-                 "none."),
+       ring_text("admin.listen", "admin-listen", ConfigKind::kText, kAdminListenDefault,
+                 config.admin.listen,
+                 "Address of the admin port: HTTP with /info, /metrics, /healthz, /readyz, "
+                 "/cluster_describe, /state and more; /help has all paths. It asks for no "
+                 "password. Empty: none. When another process has the port of the default, a "
+                 "warning says so and this process serves without."),
        ring_text("ring.cluster", "ring-cluster", ConfigKind::kText, "dyno", ring.cluster,
                  "Name of the cluster; nodes of another one are refused."),
        ring_text("ring.dc", "ring-dc", ConfigKind::kText, "dc1", ring.dc,

@@ -58,6 +58,13 @@ void tasks(Context& c) {
   if (RingNode* node = ring_of(c)) c.reply.verbatim(node->describe_steward());
 }
 
+void drain(Context& c) {
+  RingNode* node = ring_of(c);
+  if (node == nullptr) return;
+  node->wish(NodeState::kLeaving);
+  c.reply.simple("drain begun; RING HINTS tells what others have not acknowledged yet");
+}
+
 // For WATCH on another node: "low high" of the key's version.
 void version(Context& c) {
   RingNode* node = ring_of(c);
@@ -83,6 +90,9 @@ const CommandSpec kRows[] = {
      "Shows what is kept for every other replica until it has acknowledged it.", "", hints},
     {"RING|REPAIR", 2, kAny | kAdmin, {}, kGroup, "7.2.0", "O(1)",
      "Begins to compare with all other replicas, and to pull what differs.", "", repair},
+    {"RING|DRAIN", 2, kAny | kAdmin, {}, kGroup, "7.2.0", "O(1)",
+     "Begins nothing here any more: other nodes run what clients ask. Then the process may end.",
+     "", drain},
     {"RING|TASKS", 2, kAny | kAdmin, {}, kGroup, "7.2.0", "O(N) with N the number of nodes",
      "Shows what the node does for the ring: failure detection, repair, filling.", "", tasks},
     {"RING|VERSION", 3, kReadonly | kAdmin, {2, 2, 1}, kGroup, "7.2.0", "O(1)",

@@ -135,12 +135,16 @@ void RingNode::repair() {
   lanes_.front()->run_here([this] { steward_->repair(); });
 }
 
+void RingNode::wish(NodeState state) {
+  lanes_.front()->run_here([this, state] { steward_->wish(state); });
+}
+
 void RingNode::drain() {
   constexpr int kLooks = 20;
   // Longer than figures are old.
   constexpr auto kLook = std::chrono::milliseconds(150);
   if (topology().is_single_replica()) return;
-  lanes_.front()->run_here([this] { steward_->leave(); });
+  wish(NodeState::kLeaving);
   for (int i = 0; i < kLooks; ++i) {
     std::this_thread::sleep_for(kLook);
     LaneFigures sum = figures();

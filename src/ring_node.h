@@ -57,6 +57,8 @@ class RingNode {
   using Resolved = std::function<void(std::string error, std::vector<sockaddr_storage>)>;
   void resolve(const std::string& host, uint16_t port, Resolved done);
   void repair();
+  // What an operator wants this node to be: Steward::wish().
+  void wish(NodeState state);
   // Before the process ends: nothing is begun here any more, others are told so, and what they
   // have not acknowledged gets a moment to reach them. Not by a network thread.
   void drain();

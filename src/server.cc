@@ -107,7 +107,7 @@ int Server::run() {
   std::string admin = config_.admin.listen.get();
   if (auto error = admin.empty() ? std::nullopt : admin_->start(admin)) {
     log_.write(LogLevel::kWarning, *error);
-    return 1;
+    if (admin != kAdminListenDefault) return 1;
   }
   if (admin_->port() != 0) {
     log_.write(LogLevel::kNotice, "the admin port is open",

@@ -15,8 +15,8 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 # pylint: disable=wrong-import-position
+import local_ring
 import resp_client
-import ring_process
 import tally
 from resp_client import Error
 from server_process import ServerProcess, free_port
@@ -356,12 +356,12 @@ def ends_soon(options):
 
 def from_a_ring(options, target):
     """At an owner of the key, whose replicas lose it too; refused where nodes would wait."""
-    ring_process.SERVER[:] = [os.path.abspath(options.server)]
+    local_ring.SERVER[:] = [os.path.abspath(options.server)]
     with target.client() as there:
         there.must("FLUSHALL")
-    with ring_process.Ring(racks=2, nodes=2) as ring:
+    with local_ring.Ring(racks=2, nodes=2) as ring:
         with ring.client(ring.nodes[0]) as client:
-            owners = ring.holders(client, "k")
+            owners = ring.holders("k")
         same(len(owners), 2, "owners")
         other = next(node for node in ring.nodes if node not in owners)
         with ring.client(owners[0]) as here, ring.client(other) as elsewhere:

@@ -5,185 +5,17 @@
 What is checked at the end of each: all replicas hold the same, by content and by version.
 """
 
-import argparse
 import json
-import os
 import random
-import shutil
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 import unittest
 
+import local_ring
 import resp_client
-import server_process
-
-SERVER = []
-TOKENS = 1 << 32
-
-
-class Node:
-    def __init__(self, dc, rack, token):
-        self.dc, self.rack, self.token = dc, rack, token
-        self.port, self.peer = server_process.free_port(), server_process.free_port()
-        self.process = None
-
-    def seed(self):
-        return "127.0.0.1:%d:%s:%s:%d" % (self.peer, self.rack, self.dc, self.token)
-
-
-class Ring:
-    """Nodes of `racks` racks in each of `dcs` data centers."""
-
-    def __init__(self, racks=3, nodes=1, dcs=1, options=()):
-        self.options = list(options)
-        self.directory = tempfile.mkdtemp(prefix="dyno-ring-")
-        self.nodes = [
-            Node("dc%d" % dc, "rack%d" % rack, TOKENS // nodes * node)
-            for dc in range(dcs)
-            for rack in range(racks)
-            for node in range(nodes)
-        ]
-
-    def __enter__(self):
-        for node in self.nodes:
-            self.start(node)
-        self.await_normal(self.nodes)
-        return self
-
-    def __exit__(self, kind, *_):
-        codes = []
-        for node in self.nodes:
-            if node.process and node.process.poll() is None:
-                node.process.send_signal(signal.SIGTERM)
-        for node in self.nodes:
-            if node.process:
-                codes.append(node.process.wait(timeout=20))
-        if kind is not None:
-            for node in self.nodes:
-                print("---- %s %s %d" % (node.dc, node.rack, node.token))
-                print(self.log(node)[-3000:])
-        shutil.rmtree(self.directory, ignore_errors=True)
-        if kind is None and any(code not in (0, -signal.SIGKILL) for code in codes):
-            raise AssertionError("nodes ended with %r" % codes)
-
-    def log_path(self, node):
-        return os.path.join(self.directory, "%d.log" % node.port)
-
-    def log(self, node):
-        with open(self.log_path(node), encoding="utf-8", errors="replace") as file:
-            return file.read()
-
-    def start(self, node):
-        words = SERVER + [
-            "--client-listen=127.0.0.1:%d" % node.port,
-            "--peer-listen=127.0.0.1:%d" % node.peer,
-            "--ring-dc=" + node.dc,
-            "--ring-rack=" + node.rack,
-            "--ring-tokens=%d" % node.token,
-            "--ring-seeds=" + ",".join(each.seed() for each in self.nodes),
-            "--server-threads=2",
-            "--log-level=verbose",
-        ]
-        with open(self.log_path(node), "ab") as log:
-            node.process = subprocess.Popen(
-                words + self.options, stdout=log, stderr=log, cwd=self.directory
-            )
-
-    def kill(self, node):
-        node.process.kill()
-        node.process.wait()
-
-    def client(self, node, **options):
-        return resp_client.Client(node.port, timeout=20, **options)
-
-    def ring_info(self, node):
-        with self.client(node) as client:
-            return resp_client.info(client, "ring")
-
-    def await_true(self, what, judge, seconds=20):
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                if judge():
-                    return
-            except (OSError, resp_client.Closed):
-                pass
-            if time.monotonic() > deadline:
-                states = []
-                for node in self.nodes:
-                    try:
-                        with self.client(node) as client:
-                            states.append(client.call("RING", "STATUS"))
-                            states.append(client.call("RING", "TASKS"))
-                    except (OSError, resp_client.Closed):
-                        states.append("away")
-                raise AssertionError("not in time: %s\n%s" % (what, "\n".join(map(str, states))))
-            time.sleep(0.05)
-
-    def await_normal(self, nodes):
-        def judge():
-            for node in nodes:
-                found = self.ring_info(node)
-                if found["ring_state"] != "NORMAL" or found["ring_links_missing"] != "0":
-                    return False
-                if int(found["ring_nodes_normal"]) != len(
-                    [each for each in self.nodes if each.process.poll() is None]
-                ):
-                    return False
-            return True
-
-        self.await_true("all nodes are NORMAL and see each other", judge)
-
-    def await_settled(self):
-        """Until nothing is on its way between the nodes; INFO may be 0.1 s old."""
-        time.sleep(0.25)
-
-        def judge():
-            return all(
-                self.ring_info(node)["ring_hint_writes"] == "0"
-                and self.ring_info(node)["ring_hint_slots"] == "0"
-                for node in self.nodes
-            )
-
-        self.await_true("all writes are acknowledged", judge)
-
-    def holders(self, client, key):
-        """Ports for nodes of the owners of a key."""
-        text = client.must("RING", "OWNERS", key).decode()
-        return [node for node in self.nodes if ":%d" % node.peer in text]
-
-    def assert_equal(self, keys):
-        self.await_settled()
-        with self.client(self.nodes[0]) as client:
-            for key in keys:
-                seen = {}
-                for node in self.holders(client, key):
-                    with self.client(node) as own:
-                        seen[node.port] = (content(own, key), own.must("RING", "VERSION", key))
-                if len({repr(each) for each in seen.values()}) != 1:
-                    raise AssertionError("replicas of %r differ: %r" % (key, seen))
-
-
-def content(client, key):
-    kind = client.must("TYPE", key)
-    if kind == b"string":
-        return client.must("GET", key)
-    if kind == b"list":
-        return client.must("LRANGE", key, 0, -1)
-    if kind == b"set":
-        return sorted(client.must("SMEMBERS", key))
-    if kind == b"hash":
-        flat = client.must("HGETALL", key)
-        return sorted(zip(flat[::2], flat[1::2]))
-    if kind == b"zset":
-        return client.must("ZRANGE", key, 0, -1, "WITHSCORES")
-    return None
-
+from local_ring import Ring
 
 class RingTest(unittest.TestCase):
     def test_three_racks_replicate(self):
@@ -471,35 +303,87 @@ class RingTest(unittest.TestCase):
                         sizes.append(each.must("DBSIZE"))
                 self.assertEqual(sizes, [61000, 61000])
 
+    def ask(self, node, path, head=""):
+        """Head and body of what the admin port answers."""
+        with socket.create_connection(("127.0.0.1", node.admin), timeout=5) as link:
+            link.sendall(("GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n" % (path, head)).encode())
+            text = b""
+            while part := link.recv(65536):
+                text += part
+            return text.split(b"\r\n\r\n", 1)
+
     def test_admin_port(self):
-        port = server_process.free_port()
-        with Ring(racks=1, options=["--admin-listen=127.0.0.1:%d" % port]):
-
-            def ask(path, head=""):
-                with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
-                    link.sendall(("GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n" % (path, head)).encode())
-                    text = b""
-                    while part := link.recv(65536):
-                        text += part
-                    return text.split(b"\r\n\r\n", 1)
-
-            self.assertTrue(ask("/ping")[0].startswith(b"HTTP/1.1 200"))
-            self.assertEqual(ask("/readyz")[1], b"NORMAL\n")
-            self.assertEqual(json.loads(ask("/info")[1])["ring_state"], "NORMAL")
-            self.assertEqual(json.loads(ask("/cluster_describe")[1])["dcs"][0]["name"], "dc0")
-            self.assertIn(b"\ndyno_ring_nodes 1\n", ask("/metrics")[1])
-            self.assertEqual(ask("/set_consistency/read/dc_quorum")[1], b"OK\n")
-            self.assertIn(b"Read Consistency: DC_QUORUM", ask("/get_consistency")[1])
-            self.assertTrue(ask("/set_consistency/read/many")[0].startswith(b"HTTP/1.1 400"))
-            cross = ask("/set_consistency/read/dc_one", "Origin: http://evil\r\n")[0]
-            self.assertTrue(cross.startswith(b"HTTP/1.1 403"))
-            self.assertTrue(ask("/nothing")[0].startswith(b"HTTP/1.1 404"))
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
+        with Ring(racks=1) as ring:
+            node = ring.nodes[0]
+            self.assertTrue(self.ask(node, "/ping")[0].startswith(b"HTTP/1.1 200"))
+            self.assertEqual(self.ask(node, "/readyz")[1], b"NORMAL\n")
+            self.assertEqual(json.loads(self.ask(node, "/info")[1])["ring_state"], "NORMAL")
+            described = json.loads(self.ask(node, "/cluster_describe")[1])
+            self.assertEqual(described["dcs"][0]["racks"][0]["servers"][0]["port"], node.peer)
+            self.assertIn(b"\ndyno_ring_nodes 1\n", self.ask(node, "/metrics")[1])
+            self.assertEqual(self.ask(node, "/set_consistency/read/dc_quorum")[1], b"OK\n")
+            self.assertIn(b"Read Consistency: DC_QUORUM", self.ask(node, "/get_consistency")[1])
+            for path in self.ask(node, "/help")[1].decode().split():
+                if "<" not in path:
+                    self.assertTrue(self.ask(node, path)[0].startswith(b"HTTP/1.1 200"), path)
+            for path in ("/set_consistency/read/many", "/state/", "/state/down"):
+                self.assertTrue(self.ask(node, path)[0].startswith(b"HTTP/1.1 400"), path)
+            for path in ("/set_consistency/read/dc_one", "/state/standby"):
+                cross = self.ask(node, path, "Origin: http://evil\r\n")[0]
+                self.assertTrue(cross.startswith(b"HTTP/1.1 403"), path)
+            self.assertTrue(self.ask(node, "/nothing")[0].startswith(b"HTTP/1.1 404"))
+            with socket.create_connection(("127.0.0.1", node.admin), timeout=5) as link:
                 link.sendall(b"x" * 20000)
                 try:
                     self.assertEqual(link.recv(100), b"")
                 except ConnectionResetError:
                     pass
+
+    def test_states_that_an_operator_wishes(self):
+        with Ring(racks=2, options=["--server-threads=1"]) as ring:
+            node, other = ring.nodes
+
+            def become(path, state):
+                self.assertEqual(self.ask(node, "/state/" + path)[1], b"OK\n")
+                self.assertEqual(self.ask(node, "/state/get_state")[1], b"State: %s\n" % state)
+                ring.await_true(
+                    "the other knows it",
+                    lambda: state in ring.status_line(other, node).split(),
+                )
+
+            def here():
+                info = ring.ring_info(other)
+                return int(info["ring_facts_applied"])
+
+            with ring.client(node) as client, ring.client(other) as near:
+                client.must("SET", "k", "old")
+                ring.await_settled()
+                become("standby", b"STANDBY")
+                self.assertTrue(self.ask(node, "/readyz")[0].startswith(b"HTTP/1.1 503"))
+                client.must("SET", "k", "by the other")
+                self.assertEqual(client.must("GET", "k"), b"by the other")
+                self.assertEqual(near.must("GET", "k"), b"by the other")
+                ring.pause(other)  # Nobody is left to ask.
+                ring.await_nodes_up(node, 1)
+                self.assertTrue(client.call("GET", "k").startswith(b"CLUSTERDOWN"))
+                self.assertEqual(self.ask(node, "/state/writes_only")[1], b"OK\n")
+                client.must("SET", "k", "blind")
+                self.assertTrue(client.call("GET", "k").startswith(b"CLUSTERDOWN"))
+                ring.resume(other)
+                become("resuming", b"WRITES_ONLY")
+                applied = here()
+                client.must("SET", "k", "here")
+                ring.await_true("the write began here", lambda: here() > applied)
+                self.assertEqual(client.must("GET", "k"), b"here")
+                become("normal", b"NORMAL")
+                client.must("RING", "DRAIN")
+                ring.await_true(
+                    "the other knows it", lambda: b"LEAVING" in ring.status_line(other, node)
+                )
+                self.assertIn(b"LEAVING", self.ask(node, "/state/get_state")[1])
+                client.must("SET", "k", "forwarded")
+                become("normal", b"NORMAL")
+                ring.assert_equal(["k"])
 
     def test_peer_port_refuses_others(self):
         with Ring(racks=2) as ring:
@@ -529,13 +413,5 @@ class RingTest(unittest.TestCase):
             ring.assert_equal(["still"])
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--server", default="build/dyno-server")
-    given, rest = parser.parse_known_args()
-    SERVER.append(os.path.abspath(given.server))
-    unittest.main(argv=[sys.argv[0]] + rest)
-
-
 if __name__ == "__main__":
-    main()
+    local_ring.main()

@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Rings of real processes that are stopped, cut off and slowed while clients write.
+
+Each fault must be seen to take effect.  Each time: what was acknowledged is there afterwards, at
+every replica, all replicas are equal, and clients were told errors of the documented kinds only.
+"""
+
+import threading
+import time
+import unittest
+
+import local_ring
+import resp_client
+from held_link import HeldLink
+from local_ring import Ring
+
+# What OPERATING.md says of the first words of errors.
+NOT_APPLIED = (b"LOADING", b"NOREPLICAS", b"CLUSTERDOWN", b"TRYAGAIN")
+UNKNOWN = (b"UNKNOWN", b"ERR Dynomite: Failed to achieve Quorum")
+
+
+class Writer(threading.Thread):
+    """Counts, adds and sets through one node, and keeps what it was told."""
+
+    def __init__(self, ring, node, level, name):
+        super().__init__()
+        self.ring, self.node, self.level, self.name_ = ring, node, level, name
+        self.stopping = threading.Event()
+        self.surely, self.perhaps, self.errors = [], [], []
+        self.longest_seconds = 0.0
+
+    def run(self):
+        with self.ring.client(self.node) as client:
+            client.must("CLIENT", "CONSISTENCY", "WRITE", self.level)
+            number = 0
+            while not self.stopping.is_set():
+                began = time.monotonic()
+                member = "%s:%d" % (self.name_, number)
+                reply = client.call("SADD", "all", member)
+                self.keep(member, reply)
+                client.call("SET", "latest:" + self.name_, number)
+                self.longest_seconds = max(self.longest_seconds, time.monotonic() - began)
+                number += 1
+                time.sleep(0.005)
+
+    def keep(self, member, reply):
+        if not isinstance(reply, resp_client.Error):
+            self.surely.append(member)
+        elif reply.startswith(UNKNOWN):
+            self.perhaps.append(member)
+        elif not reply.startswith(NOT_APPLIED):
+            self.errors.append(reply)
+
+    def end(self):
+        self.stopping.set()
+        self.join()
+
+
+class FaultTest(unittest.TestCase):
+    def check_nothing_lost(self, ring, writers):
+        ring.await_normal(ring.nodes)
+        ring.assert_equal(["all"] + ["latest:" + writer.name_ for writer in writers])
+        surely = {member for writer in writers for member in writer.surely}
+        perhaps = {member for writer in writers for member in writer.perhaps}
+        for node in ring.nodes:
+            with ring.client(node) as client:
+                held = {member.decode() for member in client.must("SMEMBERS", "all")}
+            self.assertEqual(surely - held, set())
+            self.assertEqual(held - surely - perhaps, set())
+        for writer in writers:
+            self.assertEqual(writer.errors, [])
+            self.assertGreater(len(writer.surely), 0)
+
+    def test_node_is_paused(self):
+        with Ring() as ring:
+            a, b, paused = ring.nodes
+            writers = [Writer(ring, a, "DC_QUORUM", "a"), Writer(ring, b, "DC_ONE", "b")]
+            for writer in writers:
+                writer.start()
+            time.sleep(0.3)
+            ring.pause(paused)
+            ring.await_nodes_up(a, 2)
+            time.sleep(0.5)
+            with ring.client(a) as client:
+                client.must("CLIENT", "CONSISTENCY", "WRITE", "DC_QUORUM")
+                for i in range(20):
+                    client.must("SET", "seen%d" % i, "new")
+            ring.resume(paused)
+            with ring.client(paused) as client:
+                client.must("CLIENT", "CONSISTENCY", "READ", "DC_QUORUM")
+                for i in range(20):  # It wakes with old data, and must not show them.
+                    reply = client.call("GET", "seen%d" % i)
+                    if isinstance(reply, resp_client.Error):
+                        self.assertTrue(reply.startswith(NOT_APPLIED), reply)
+                    else:
+                        self.assertEqual(reply, b"new")
+            for writer in writers:
+                writer.end()
+            self.check_nothing_lost(ring, writers)
+            for writer in writers:
+                self.assertEqual(writer.perhaps, [])
+                self.assertLess(writer.longest_seconds, 2.5)
+
+    def test_data_center_is_stopped(self):
+        with Ring(racks=3, dcs=2, options=["--server-threads=1"]) as ring:
+            here, there = ring.nodes[:3], ring.nodes[3:]
+            writers = [Writer(ring, node, "DC_QUORUM", node.rack) for node in here]
+            each = Writer(ring, here[0], "DC_EACH_SAFE_QUORUM", "each")
+            for writer in writers + [each]:
+                writer.start()
+            time.sleep(0.3)
+            self.assertEqual(each.perhaps, [])
+            ring.pause(*there)
+            ring.await_nodes_up(here[0], 3)
+            with ring.client(here[0]) as client:
+                client.must("CLIENT", "CONSISTENCY", "WRITE", "DC_EACH_SAFE_QUORUM")
+                client.must("CLIENT", "CONSISTENCY", "READ", "DC_EACH_SAFE_QUORUM")
+                refused = client.call("SET", "refused", "x")
+                self.assertTrue(refused.startswith(NOT_APPLIED), refused)
+                self.assertTrue(client.call("GET", "refused").startswith(UNKNOWN))
+                client.must("CLIENT", "CONSISTENCY", "READ", "DC_SAFE_QUORUM")
+                self.assertIsNone(client.must("GET", "refused"))
+            before = len(writers[0].surely)
+            time.sleep(0.3)
+            self.assertGreater(len(writers[0].surely), before)
+            ring.resume(*there)
+            ring.await_normal(ring.nodes)
+            for writer in writers + [each]:
+                writer.end()
+            self.check_nothing_lost(ring, writers + [each])
+            for writer in writers:
+                self.assertEqual(writer.perhaps, [])
+
+    def test_data_centers_are_cut_off(self):
+        """Both sides write on; then only what one side sends is lost."""
+
+        def route(dialer, node):
+            return HeldLink(node.peer) if dialer.dc != node.dc else None
+
+        with Ring(racks=2, dcs=2, options=["--server-threads=1"], route=route) as ring:
+            sides = ring.nodes[0], ring.nodes[2]
+            for round_, one_way in enumerate((False, True)):
+                writers = [Writer(ring, node, "DC_QUORUM", node.dc + str(round_)) for node in sides]
+                for writer in writers:
+                    writer.start()
+                for (dialer, _), link in ring.links.items():
+                    mine = dialer.dc == "dc0"
+                    link.hold(forth=mine or not one_way, back=not mine or not one_way)
+                for node in sides:
+                    ring.await_nodes_up(node, 2)
+                counts = [len(writer.surely) for writer in writers]
+                for node in sides:
+                    with ring.client(node) as client:
+                        for _ in range(10):
+                            client.must("INCR", "count")
+                time.sleep(0.3)
+                for writer, count in zip(writers, counts):
+                    self.assertGreater(len(writer.surely), count)
+                for link in ring.links.values():
+                    link.release()
+                ring.await_normal(ring.nodes)
+                for writer in writers:
+                    writer.end()
+                self.check_nothing_lost(ring, writers)
+                for writer in writers:
+                    self.assertEqual(writer.perhaps, [])
+                with ring.client(sides[0]) as client:
+                    client.must("DEL", "all")
+                    self.assertEqual(client.must("GET", "count"), b"%d" % (20 * round_ + 20))
+                ring.await_settled()
+
+    def test_far_data_center(self):
+        """A quorum here waits for nobody far away; one everywhere does."""
+        delay_seconds = 0.1
+
+        def route(dialer, node):
+            return HeldLink(node.peer) if dialer.dc != node.dc else None
+
+        with Ring(racks=2, dcs=2, options=["--server-threads=1"], route=route) as ring:
+            for link in ring.links.values():
+                link.delay_seconds = delay_seconds
+            time.sleep(0.5)  # What was sent before had no delay.
+            with ring.client(ring.nodes[0]) as client:
+                for level, least, most in (
+                    ("DC_QUORUM", 0, delay_seconds),
+                    ("DC_EACH_SAFE_QUORUM", 2 * delay_seconds, 1.5),
+                ):
+                    client.must("CLIENT", "CONSISTENCY", "WRITE", level)
+                    for i in range(5):
+                        began = time.monotonic()
+                        client.must("SET", "k%d" % i, level)
+                        taken = time.monotonic() - began
+                        self.assertGreaterEqual(taken, least)
+                        self.assertLess(taken, most)
+            ring.assert_equal(["k%d" % i for i in range(5)])
+
+    def test_broken_link_runs_nothing_twice(self):
+        """An answer is lost: the client is told so, and nobody tries again."""
+
+        def route(dialer, node):
+            return HeldLink(node.peer) if (dialer.token, node.token) == (0, 1 << 31) else None
+
+        options = ["--server-threads=1", "--ring-timeout=5s"]
+        with Ring(racks=2, nodes=2, options=options, route=route) as ring:
+            with ring.client(ring.nodes[0]) as client, ring.client(ring.nodes[1]) as owner:
+                keys = ["n%d" % i for i in range(40)]
+                mine = [key for key in keys if ring.nodes[1] in ring.holders(key)]
+                self.assertGreater(len(mine), 4)
+                links = list(ring.links.values())
+                for count, key in enumerate(mine[:5], 1):
+                    for link in links:
+                        link.hold(forth=False, back=True)
+                    client.send("INCR", key)
+                    ring.await_true(
+                        "it has run at its owner", lambda key=key: owner.must("GET", key) == b"1"
+                    )
+                    for link in links:
+                        link.sever()
+                        link.release()
+                    reply = client.read_reply()
+                    self.assertTrue(reply.startswith(b"UNKNOWN"), reply)
+                    ring.await_normal(ring.nodes)
+                    self.assertEqual(client.must("GET", key), b"1")
+                    unknown = ring.ring_info(ring.nodes[0])["ring_requests_unknown"]
+                    self.assertEqual(unknown, str(count))
+                ring.assert_equal(mine[:5])
+
+
+if __name__ == "__main__":
+    local_ring.main()
