@@ -168,10 +168,10 @@ class Export {
       }
     }
     field_deadlines();
-    if (state_->early_deadlines == nullptr) return;
-    for (const auto& [field, early] : *state_->early_deadlines) {
-      Fact fact{.kind = FactKind::kFieldDeadline, .stamp = early.stamp, .element = field};
-      fact.number = early.at_ms;
+    if (state_->shelved_deadlines == nullptr) return;
+    for (const auto& [field, deadline] : *state_->shelved_deadlines) {
+      Fact fact{.kind = FactKind::kFieldDeadline, .stamp = deadline.stamp, .element = field};
+      fact.number = deadline.at_ms;
       add(fact);
     }
   }

@@ -60,7 +60,10 @@ bool KeyMerge::claim(Type type, Stamp stamp) {
   if (is_other && state_->is_live) {
     replica_.counts().type_conflicts.fetch_add(1, std::memory_order_relaxed);
   }
-  if (is_other && state_.outranks(type, stamp)) drop_value();
+  if (is_other && state_.outranks(type, stamp)) {
+    shelve_field_deadlines();
+    drop_value();
+  }
   bool is_mine = state_.claim_type(type, stamp);
   if (is_other) is_mine ? refresh_counters() : rise();
   if (!is_mine) lose(state_->type_stamp);
@@ -133,7 +136,7 @@ void KeyMerge::raise_registers(const Fact& fact) {
   state_.set_sketch_term(hash_of_registers(bytes));
 }
 
-// --- Fields, members and scores -----------------------------------------------------------------
+// --- Members and scores -----------------------------------------------------------------
 
 bool KeyMerge::wins(const Fact& fact, Stamp old, Stamp gone, bool larger_bytes) {
   Stamp here = std::max(old, gone);
@@ -154,72 +157,9 @@ bool KeyMerge::replaced_base(const Fact& fact, Type type, bool exists) {
     (void)counter->set_base({fact.stamp, exists, std::string(fact.value), fact.score});
   });
   state_.await_collection();
-  uint64_t element_hash = state_.element_hash(fact.element);
-  Stamp deadline = type == Type::kHash ? state_.field_deadline_stamp(element_hash) : 0;
-  if (deadline != 0 && deadline < fact.stamp) {
-    state_.set_field_deadline(element_hash, 0);
-    if (Hash(key()).fields().find(fact.element, HashFields::kBeforeAll)) {
-      Hash(key()).set_deadline(fact.element, kNoDeadline);
-    }
-  }
+  if (type == Type::kHash) end_field_deadline(fact.element, counter->base().stamp);
   refresh(type, fact.element, *counter);
   return true;
-}
-
-void KeyMerge::put_field(const Fact& fact) {
-  if (is_older(fact) || !claim(Type::kHash, fact.stamp)) return;
-  expire_field(fact.element);
-  if (replaced_base(fact, Type::kHash, true)) return;
-  Hash hash(key());
-  uint64_t element_hash = state_.element_hash(fact.element);
-  FieldPlace place =
-      key().exists() ? hash.fields().find(fact.element, HashFields::kBeforeAll) : FieldPlace{};
-  Stamp old = place ? state_.element_stamp(element_hash) : 0;
-  packed::Item::Buffer buffer;
-  bool larger = place && old == fact.stamp && fact.value > place.value().view(&buffer);
-  if (!wins(fact, old, state_->gone_stamp(Type::kHash, fact.element), larger)) return;
-  if (place) shelve_field_deadline(fact.element);
-  hash.set(fact.element, fact.value);
-  state_.unbury(Type::kHash, fact.element);
-  state_.put_element(element_hash, old, fact.stamp);
-  unshelve_field_deadline(fact.element, fact.stamp);
-  changed_ = true;
-}
-
-// A field whose time has come is gone, as of then.
-void KeyMerge::expire_field(std::string_view field) {
-  if (!key().is(Type::kHash) || state_->field_deadlines == nullptr) return;
-  FieldPlace place = Hash(key()).fields().find(field, HashFields::kBeforeAll);
-  if (!place || place.deadline_ms == kNoDeadline || place.deadline_ms > now_ms_) return;
-  Stamp stamp = first_stamp_of(place.deadline_ms) - 1;
-  uint64_t hash = state_.element_hash(field);
-  state_.set_field_deadline(hash, 0);
-  if (SharedCounter* counter = state_->counter(Type::kHash, field)) {
-    state_.replace_base(field, *counter, {.stamp = stamp});
-  } else {
-    state_.drop_element(hash, state_.element_stamp(hash));
-    state_.bury(Type::kHash, field, stamp);
-  }
-  remove_live(Type::kHash, field);
-}
-
-void KeyMerge::set_field_deadline(const Fact& fact) {
-  if (is_older(fact)) return;
-  expire_field(fact.element);
-  uint64_t element_hash = state_.element_hash(fact.element);
-  SharedCounter* counter = state_->counter(Type::kHash, fact.element);
-  SharedCounter::Base base;
-  if (state_->type != Type::kHash || !has_live(Type::kHash, fact.element, &base)) {
-    return state_.set_early_deadline(fact.element, fact.stamp, fact.number);
-  }
-  Stamp value_stamp =
-      counter != nullptr ? counter->base().stamp : state_.element_stamp(element_hash);
-  Stamp old = std::max(value_stamp, state_.field_deadline_stamp(element_hash));
-  if (fact.stamp < old) return lose(old);
-  if (fact.stamp == state_.field_deadline_stamp(element_hash)) return;
-  Hash(key()).set_deadline(fact.element, fact.number);
-  state_.set_field_deadline(element_hash, fact.stamp);
-  changed_ = true;
 }
 
 void KeyMerge::put_member(const Fact& fact) {
@@ -308,16 +248,18 @@ void KeyMerge::erase_element(const Fact& fact, Type type) {
     Stamp old = state_.element_stamp(element_hash);
     // What is there wins over what is gone at the same time.
     if (fact.stamp <= old) return fact.stamp < old ? lose(old) : void();
+    if (type == Type::kHash) shelve_field_deadline(fact.element);
     remove_live(type, fact.element);
     state_.drop_element(element_hash, old);
-    if (type == Type::kHash) state_.set_field_deadline(element_hash, 0);
   }
+  if (type == Type::kHash) end_field_deadline(fact.element, fact.stamp);
   state_.bury(type, fact.element, fact.stamp);
 }
 
 // --- Counters -----------------------------------------------------------------------------------
 
 void KeyMerge::add_total(const Fact& fact) {
+  if (fact.type == Type::kHash) expire_field(fact.element);
   bool is_mine =
       fact.kind == FactKind::kTotal ? claim(fact.type, fact.stamp) : state_->type == fact.type;
   SharedCounter::Base base;
@@ -337,9 +279,10 @@ void KeyMerge::add_total(const Fact& fact) {
 
 void KeyMerge::refresh(Type type, std::string_view element, const SharedCounter& counter) {
   if (state_->type != type) return;
+  if (type == Type::kHash) mark_lapsed_deadline(element);
   SharedCounter::Base shown;
   bool is_there = has_live(type, element, &shown);
-  const SharedCounter::Cut cut = state_.cut();
+  const SharedCounter::Cut cut = state_.cut(element, counter);
   if (!counter.is_alive(cut)) {
     if (type == Type::kHash && is_there) shelve_field_deadline(element);
     if (is_there) remove_live(type, element);
@@ -361,24 +304,6 @@ void KeyMerge::refresh(Type type, std::string_view element, const SharedCounter&
     if (!is_there) unshelve_field_deadline(element, counter.base().stamp);
   }
   changed_ = true;
-}
-
-// The field goes, but an increment may bring it back: its deadline waits for that.
-void KeyMerge::shelve_field_deadline(std::string_view field) {
-  uint64_t hash = state_.element_hash(field);
-  Stamp stamp = state_.field_deadline_stamp(hash);
-  if (stamp == 0) return;
-  int64_t at_ms = Hash(key()).fields().find(field, HashFields::kBeforeAll).deadline_ms;
-  state_.set_field_deadline(hash, 0);
-  state_.set_early_deadline(field, stamp, at_ms);
-}
-
-void KeyMerge::unshelve_field_deadline(std::string_view field, Stamp value_stamp) {
-  KeyRecord::EarlyDeadline early = state_.take_early_deadline(field);
-  if (early.stamp < std::max({value_stamp, floor(), Stamp{1}}) || early.at_ms == kNoDeadline)
-    return;
-  Hash(key()).set_deadline(field, early.at_ms);
-  state_.set_field_deadline(state_.element_hash(field), early.stamp);
 }
 
 void KeyMerge::refresh_counters() {

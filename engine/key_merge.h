@@ -56,10 +56,19 @@ class KeyMerge {
   void put_member(const Fact& fact);
   void put_score(const Fact& fact);
   void erase_element(const Fact& fact, Type type);
+
+  // Deadlines of fields (field_merge.cc).
   void set_field_deadline(const Fact& fact);
+  [[nodiscard]] KeyRecord::FieldDeadline field_deadline(std::string_view field);
+  void place_field_deadline(std::string_view field, const KeyRecord::FieldDeadline& deadline);
   void expire_field(std::string_view field);
+  void mark_lapsed_deadline(std::string_view field);
   void shelve_field_deadline(std::string_view field);
+  void shelve_field_deadlines();
   void unshelve_field_deadline(std::string_view field, Stamp value_stamp);
+  void end_field_deadline(std::string_view field, Stamp value_stamp);
+  [[nodiscard]] bool is_due(int64_t at_ms) const { return at_ms >= 0 && at_ms <= now_ms_; }
+
   // Sets a counter's base if the element is one; then the rest is done.
   [[nodiscard]] bool replaced_base(const Fact& fact, Type type, bool exists);
   // Whether a fact wins over what is here with stamp `old` (alive) or `gone`.

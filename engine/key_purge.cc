@@ -81,13 +81,10 @@ void KeyMerge::purge_hash(Stamp floor) {
     }
     return true;
   });
-  for (const std::string& field : timed) {
-    Hash(key()).set_deadline(field, kNoDeadline);
-    state_.set_field_deadline(state_.element_hash(field), 0);
-  }
+  for (const std::string& field : timed) end_field_deadline(field, floor);
   for (const std::string& field : victims) {
     uint64_t hash = state_.element_hash(field);
-    state_.set_field_deadline(hash, 0);
+    shelve_field_deadline(field);
     state_.drop_element(hash, state_.element_stamp(hash));
     remove_live(Type::kHash, field);
   }

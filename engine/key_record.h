@@ -13,6 +13,11 @@
 //   floor       What is older than clear, the database's flush, other_stamp or the time at which
 //               the key expired is gone.
 //   element     Its stamp is its own one in `stamps`, else `base`. A counter's stamps are its own.
+//   deadline    Of a key: what is older than its time is hidden once that has come. Of a field: the
+//               latest one holds if it is not older than the field's value, and hides that value,
+//               and increments older than its time. It only hides, since a later deadline may still
+//               be on its way that was set in time. What it hid is asked for again then; the bytes
+//               are dropped here, the deadline stays until everyone knows of it.
 #pragma once
 
 #include <cstdint>
@@ -77,14 +82,17 @@ struct KeyRecord {
   // Fields, members: when they were removed. By element_name(), as counters.
   std::unique_ptr<std::map<std::string, Stamp, std::less<>>> gone;
   std::unique_ptr<std::map<std::string, SharedCounter, std::less<>>> counters;
-  // Stamps of fields' deadlines, by DigestHash::element.
+  // Stamps of the deadlines of fields that are here and will expire, by DigestHash::element. The
+  // times are in the hash.
   std::unique_ptr<StampMap> field_deadlines;
-  // Deadlines of fields that are not here yet.
-  struct EarlyDeadline {
-    Stamp stamp;
-    int64_t at_ms;
+  // Every other deadline of a field: of one that is not here; one that says that there is none; and
+  // one that `lapsed`, whose time has come, so that it hides what it covers.
+  struct FieldDeadline {
+    Stamp stamp = 0;
+    int64_t at_ms = -1;
+    bool lapsed = false;
   };
-  std::unique_ptr<std::map<std::string, EarlyDeadline, std::less<>>> early_deadlines;
+  std::unique_ptr<std::map<std::string, FieldDeadline, std::less<>>> shelved_deadlines;
   std::unique_ptr<ListRecord> list;
   std::unique_ptr<SketchRecord> sketch;
 
@@ -108,6 +116,7 @@ struct KeyRecord {
   // What it keeps of what is gone, as Replica::Counts::tombstones counts.
   [[nodiscard]] int64_t trace_count() const {
     size_t count = gone == nullptr ? 0 : gone->size();
+    if (shelved_deadlines != nullptr) count += shelved_deadlines->size();
     if (list != nullptr) count += list->dead.size() + list->dying.size();
     return static_cast<int64_t>(count);
   }
@@ -119,7 +128,8 @@ struct KeyRecord {
   [[nodiscard]] bool is_plain() const {
     return is_live && type == Type::kString && base != 0 && base == latest && clear == base &&
            type_stamp == base && other_stamp == 0 && deadline_ms < 0 && !lapsed &&
-           gone == nullptr && counters == nullptr && sketch == nullptr && list == nullptr;
+           gone == nullptr && counters == nullptr && sketch == nullptr && list == nullptr &&
+           shelved_deadlines == nullptr;
   }
 };
 

@@ -2,7 +2,9 @@
 #include "engine/key_state.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "protocol/check.h"
 
@@ -70,8 +72,11 @@ bool KeyState::is_worth_keeping() const {
 // The traces go with the record.
 void KeyState::forget_traces() {
   int64_t count = record_->trace_count();
-  if (count == 0) return;
-  replica_.counts().tombstones.fetch_sub(count, std::memory_order_relaxed);
+  if (count != 0) count_traces(-count);
+}
+
+void KeyState::count_traces(int64_t change) {
+  replica_.counts().tombstones.fetch_add(change, std::memory_order_relaxed);
 }
 
 void KeyState::add(Digest term) {
@@ -131,7 +136,7 @@ void KeyState::bury(Type type, std::string_view element, Stamp stamp) {
     record_->gone = std::make_unique<std::map<std::string, Stamp, std::less<>>>();
   }
   auto [at, is_new] = record_->gone->try_emplace(KeyRecord::element_name(type, element), stamp);
-  if (is_new) replica_.counts().tombstones.fetch_add(1, std::memory_order_relaxed);
+  if (is_new) count_traces(1);
   at->second = std::max(at->second, stamp);
   note(stamp);
   await_collection();
@@ -142,7 +147,7 @@ void KeyState::unbury(Type type, std::string_view element) {
   auto at = record_->gone->find(KeyRecord::element_name(type, element));
   if (at == record_->gone->end()) return;
   record_->gone->erase(at);
-  replica_.counts().tombstones.fetch_sub(1, std::memory_order_relaxed);
+  count_traces(-1);
   if (record_->gone->empty()) record_->gone.reset();
 }
 
@@ -169,12 +174,56 @@ Digest KeyState::field_deadline_term(uint64_t element_hash, Stamp stamp) const {
              : element_term(element_hash ^ kDeadlinePart, stamp);
 }
 
+const KeyRecord::FieldDeadline* KeyState::shelved_deadline(std::string_view field) const {
+  if (record_->shelved_deadlines == nullptr) return nullptr;
+  auto at = record_->shelved_deadlines->find(field);
+  return at == record_->shelved_deadlines->end() ? nullptr : &at->second;
+}
+
+// What it hides of a counter is no part of the digest.
+void KeyState::shelve_deadline(std::string_view field, const KeyRecord::FieldDeadline& deadline) {
+  KeyRecord& record = *record_;
+  const SharedCounter* counter = record.counter(Type::kHash, field);
+  if (counter != nullptr) add_counter_terms(field, *counter, -1);
+  if (record.shelved_deadlines == nullptr) {
+    record.shelved_deadlines =
+        std::make_unique<std::map<std::string, KeyRecord::FieldDeadline, std::less<>>>();
+  }
+  bool is_new = record.shelved_deadlines->insert_or_assign(std::string(field), deadline).second;
+  if (is_new) count_traces(1);
+  if (counter != nullptr) add_counter_terms(field, *counter, 1);
+  note(deadline.stamp);
+  await_collection();
+}
+
+void KeyState::drop_shelved_deadline(std::string_view field) {
+  KeyRecord& record = *record_;
+  if (shelved_deadline(field) == nullptr) return;
+  const SharedCounter* counter = record.counter(Type::kHash, field);
+  if (counter != nullptr) add_counter_terms(field, *counter, -1);
+  record.shelved_deadlines->erase(record.shelved_deadlines->find(field));
+  if (record.shelved_deadlines->empty()) record.shelved_deadlines.reset();
+  count_traces(-1);
+  if (counter != nullptr) add_counter_terms(field, *counter, 1);
+}
+
 // --- Counters -----------------------------------------------------------------------------------
+
+SharedCounter::Cut KeyState::cut(std::string_view element, const SharedCounter& counter) const {
+  Stamp expiry = record_->lapsed ? first_stamp_of(record_->deadline_ms) : 0;
+  SharedCounter::Cut cut{std::max(floor(), expiry), expiry};
+  if (counter.type() != Type::kHash) return cut;
+  const KeyRecord::FieldDeadline* own = shelved_deadline(element);
+  if (own == nullptr || !own->lapsed || own->stamp < floor() || own->stamp < counter.base().stamp) {
+    return cut;
+  }
+  return {std::max(cut.base, own->stamp + 1), std::max(cut.totals, first_stamp_of(own->at_ms))};
+}
 
 Digest KeyState::counter_terms(std::string_view element, const SharedCounter& counter) const {
   Digest sum;
   uint64_t element_hash = this->element_hash(element);
-  const SharedCounter::Cut cut = this->cut();
+  const SharedCounter::Cut cut = this->cut(element, counter);
   if (counter.has_base(cut)) sum += element_term(element_hash, counter.base().stamp);
   for (const Total& total : counter.totals()) {
     if (!counter.counts(total, cut)) continue;
@@ -286,7 +335,7 @@ void KeyState::bury_item(const ItemId& id, Stamp stamp) {
   if (list.dead_stamp < stamp) list.dead_stamp = stamp;
   if (is_dead(id)) return;
   (void)list.dead.insert(id);
-  replica_.counts().tombstones.fetch_add(1, std::memory_order_relaxed);
+  count_traces(1);
   await_collection();
 }
 
@@ -311,7 +360,7 @@ bool KeyState::claim_type(Type type, Stamp stamp) {
   record.type = type;
   record.type_stamp = stamp;
   add_all_counter_terms(1);
-  end_old_deadline();
+  end_old_deadlines();
   await_collection();
   return true;
 }
@@ -322,12 +371,25 @@ void KeyState::set_other_stamp(Stamp stamp) {
   add_all_counter_terms(-1);
   record_->other_stamp = stamp;
   add_all_counter_terms(1);
-  end_old_deadline();
+  end_old_deadlines();
   await_collection();
 }
 
-void KeyState::end_old_deadline() {
-  if (record_->deadline_stamp != 0 && record_->deadline_stamp < floor()) set_deadline(0, -1);
+void KeyState::end_old_deadlines() {
+  const Stamp floor = this->floor();
+  if (record_->deadline_stamp != 0 && record_->deadline_stamp < floor) set_deadline(0, -1);
+  drop_shelved_deadlines([&](std::string_view, const KeyRecord::FieldDeadline& deadline) {
+    return deadline.stamp < floor;
+  });
+}
+
+void KeyState::drop_shelved_deadlines(const IsGone& is_gone) {
+  if (record_->shelved_deadlines == nullptr) return;
+  std::vector<std::string> fields;
+  for (const auto& [field, deadline] : *record_->shelved_deadlines) {
+    if (is_gone(field, deadline)) fields.push_back(field);
+  }
+  for (const std::string& field : fields) drop_shelved_deadline(field);
 }
 
 Digest KeyState::deadline_term() const {
@@ -381,13 +443,8 @@ void KeyState::set_clear(Stamp stamp) {
   add_all_counter_terms(-1);
   record.clear = stamp;
   add_all_counter_terms(1);
-  end_old_deadline();
-  if (record.gone != nullptr) {
-    auto erased = static_cast<int64_t>(
-        std::erase_if(*record.gone, [&](const auto& each) { return each.second < stamp; }));
-    replica_.counts().tombstones.fetch_sub(erased, std::memory_order_relaxed);
-    if (record.gone->empty()) record.gone.reset();
-  }
+  end_old_deadlines();
+  forget_gone(stamp - 1);
   await_collection();
 }
 
@@ -416,123 +473,9 @@ void KeyState::mark_lapsed() {
   await_collection();
 }
 
-void KeyState::set_early_deadline(std::string_view field, Stamp stamp, int64_t at_ms) {
-  if (record_->early_deadlines == nullptr) {
-    record_->early_deadlines =
-        std::make_unique<std::map<std::string, KeyRecord::EarlyDeadline, std::less<>>>();
-  }
-  KeyRecord::EarlyDeadline& early = (*record_->early_deadlines)[std::string(field)];
-  if (early.stamp < stamp) early = {stamp, at_ms};
-  note(stamp);
-  await_collection();
-}
-
-KeyRecord::EarlyDeadline KeyState::take_early_deadline(std::string_view field) {
-  if (record_->early_deadlines == nullptr) return {0, -1};
-  auto at = record_->early_deadlines->find(field);
-  if (at == record_->early_deadlines->end()) return {0, -1};
-  KeyRecord::EarlyDeadline early = at->second;
-  record_->early_deadlines->erase(at);
-  if (record_->early_deadlines->empty()) record_->early_deadlines.reset();
-  return early;
-}
-
 // The slot learns of it when the record is put back, if it is: a plain stamp leaves no trace.
 void KeyState::await_collection() {
   record_->awaits_collection = true;
-}
-
-// --- Collection ---------------------------------------------------------------------------------
-
-void KeyState::collect_list(Stamp horizon) {
-  ListRecord& list = *record_->list;
-  auto drop = [&](ItemIds& ids) {
-    replica_.counts().tombstones.fetch_sub(static_cast<int64_t>(ids.size()),
-                                           std::memory_order_relaxed);
-    ids.clear();
-  };
-  if (!list.dying.empty() && list.dying_stamp <= horizon) drop(list.dying);
-  if (list.dying.empty() && !list.dead.empty()) {
-    std::swap(list.dying, list.dead);
-    list.dying_stamp = list.dead_stamp;
-    if (list.dying_stamp <= horizon) drop(list.dying);
-  }
-  if (!record_->is_live && list.dead.empty() && list.dying.empty()) record_->list.reset();
-}
-
-void KeyState::collect_counters(Stamp horizon, Stamp now) {
-  KeyRecord& record = *record_;
-  for (auto at = record.counters->begin(); at != record.counters->end();) {
-    SharedCounter& counter = at->second;
-    if (!counter.collect(cut(), horizon, now)) {
-      ++at;
-      continue;
-    }
-    // Only the base is left: an element like any other, or nothing.
-    if (counter.type() == record.type && counter.has_base(cut())) {
-      std::string_view element = KeyRecord::bare_element(at->first);
-      subtract(counter_terms(element, counter));
-      put_element(element_hash(element), 0, counter.base().stamp);
-    }
-    at = record.counters->erase(at);
-  }
-  if (record.counters->empty()) record.counters.reset();
-}
-
-bool KeyState::collect(Stamp horizon, Stamp now) {
-  KeyRecord& record = *record_;
-  if (record.gone != nullptr) {
-    auto erased = static_cast<int64_t>(
-        std::erase_if(*record.gone, [&](const auto& each) { return each.second <= horizon; }));
-    replica_.counts().tombstones.fetch_sub(erased, std::memory_order_relaxed);
-    if (record.gone->empty()) record.gone.reset();
-  }
-  if (record.counters != nullptr) collect_counters(horizon, now);
-  if (record.list != nullptr) collect_list(horizon);
-  if (record.lapsed && first_stamp_of(record.deadline_ms) <= horizon &&
-      record.deadline_stamp <= horizon) {
-    if (record.counters != nullptr) {
-      for (auto& each : *record.counters) {
-        each.second.forget_older(first_stamp_of(record.deadline_ms));
-      }
-    }
-    set_deadline(0, -1);
-  }
-  // A counter's base may lie below it.
-  if (record.other_stamp <= horizon && record.counters == nullptr) record.other_stamp = 0;
-  if (record.sketch != nullptr) {
-    std::erase_if(record.sketch->recent, [&](const SketchRecord::Raised& raised) {
-      if (raised.stamp > horizon) return false;
-      record.sketch->folded = std::max(record.sketch->folded, raised.stamp);
-      return true;
-    });
-  }
-  if (record.early_deadlines != nullptr) {
-    std::erase_if(*record.early_deadlines,
-                  [&](const auto& each) { return each.second.stamp <= horizon; });
-    if (record.early_deadlines->empty()) record.early_deadlines.reset();
-  }
-  bool waits =
-      record.gone != nullptr || record.early_deadlines != nullptr || record.other_stamp != 0 ||
-      record.lapsed ||
-      (record.list != nullptr && !(record.list->dead.empty() && record.list->dying.empty())) ||
-      (record.sketch != nullptr && !record.sketch->recent.empty());
-  if (record.counters != nullptr) {
-    for (const auto& [name, counter] : *record.counters) waits |= !counter.has_unobserved(cut());
-  }
-  if (record.clear > horizon) waits = true;
-  if (!record.is_live && record.counters == nullptr) {
-    // A deadline of no key, a clear, the last type: nothing older than them is on its way.
-    if (record.latest > horizon) waits = true;
-    if (!waits) record.latest = 0;
-  } else if (!waits && record.type == Type::kString && record.base != 0 &&
-             record.latest <= horizon && record.deadline_ms < 0 && record.sketch == nullptr &&
-             record.counters == nullptr) {
-    // The string is as good as set as a whole: no older write is on its way to tell them apart.
-    record.clear = record.type_stamp = record.latest = record.base;
-  }
-  record.awaits_collection = waits;
-  return waits;
 }
 
 }  // namespace dyno

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <string_view>
 
 #include "engine/key_record.h"
@@ -32,11 +33,9 @@ class KeyState {
   // What is older is gone. Without the time of the key's expiry, or with it if that has come.
   [[nodiscard]] Stamp floor() const;
   [[nodiscard]] Stamp floor(int64_t now_ms) const;
-  // What counters are judged by: the expiry counts once it has been marked.
-  [[nodiscard]] SharedCounter::Cut cut() const {
-    Stamp expiry = record_->lapsed ? first_stamp_of(record_->deadline_ms) : 0;
-    return {std::max(floor(), expiry), expiry};
-  }
+  // What a counter is judged by: expiry, of the key or of the field, counts once it was marked.
+  [[nodiscard]] SharedCounter::Cut cut(std::string_view element,
+                                       const SharedCounter& counter) const;
   // Stamps before the deadline, if it has passed; 0 if not.
   [[nodiscard]] Stamp expiry_floor(int64_t now_ms) const;
 
@@ -55,12 +54,17 @@ class KeyState {
   void bury(Type type, std::string_view element, Stamp stamp);
   void unbury(Type type, std::string_view element);
 
-  // The stamp of the deadline that a field has, 0: it has none; see put_element() for its field.
+  // The stamp of the deadline with which a field is here, 0: none; see put_element() for its field.
   void set_field_deadline(uint64_t element_hash, Stamp stamp);
   [[nodiscard]] Stamp field_deadline_stamp(uint64_t element_hash) const {
     return record_->field_deadlines == nullptr ? 0 : record_->field_deadlines->find(element_hash);
   }
   [[nodiscard]] Digest field_deadline_term(uint64_t element_hash, Stamp stamp) const;
+  // Any other deadline of a field (key_record.h). A field has one deadline, here or there.
+  void shelve_deadline(std::string_view field, const KeyRecord::FieldDeadline& deadline);
+  void drop_shelved_deadline(std::string_view field);
+  // Null when there is none. Valid until the next one is shelved or dropped.
+  [[nodiscard]] const KeyRecord::FieldDeadline* shelved_deadline(std::string_view field) const;
 
   // --- Counters. Wrap every change of one: the digest follows.
 
@@ -104,15 +108,11 @@ class KeyState {
   void set_live(bool live);
   void set_clear(Stamp stamp);
   void set_deadline(Stamp stamp, int64_t deadline_ms);
-  // A deadline below the floor, which has risen, is none.
-  void end_old_deadline();
+  // Deadlines below the floor, which has risen, are none.
+  void end_old_deadlines();
   // The deadline came and everything is gone; or what was older than it, which the caller sees to.
   void lapse();
   void mark_lapsed();
-  // A field that is not here has a deadline, should an older write of it still come.
-  void set_early_deadline(std::string_view field, Stamp stamp, int64_t at_ms);
-  // Takes it back; stamp 0 when there is none.
-  [[nodiscard]] KeyRecord::EarlyDeadline take_early_deadline(std::string_view field);
   // The digest's part that stands for a HyperLogLog's registers; 0: none.
   void set_sketch_term(uint64_t registers_hash);
   void note(Stamp stamp) {
@@ -139,8 +139,15 @@ class KeyState {
   void add(Digest term);
   void subtract(Digest term);
   void add_counter_terms(std::string_view element, const SharedCounter& counter, int sign);
+  void count_traces(int64_t change);
+  using IsGone = std::function<bool(std::string_view field, const KeyRecord::FieldDeadline&)>;
+  void drop_shelved_deadlines(const IsGone& is_gone);
+  void forget_gone(Stamp horizon);
   void collect_list(Stamp horizon);
   void collect_counters(Stamp horizon, Stamp now);
+  void collect_deadlines(Stamp horizon);
+  void collect_sketch(Stamp horizon);
+  [[nodiscard]] bool awaits_more(Stamp horizon) const;
 
   Replica& replica_;
   ReplicaSlot& slot_;

@@ -84,6 +84,10 @@ class Origin::Write {
   void expire_field();
   void set_field_deadline();
   void drop_field_deadline();
+  void end_field_deadline(Stamp stamp);
+  void revive_field();
+  // The latest stamp of a deadline of the field.
+  [[nodiscard]] Stamp field_deadline_stamp() const;
   void increment(Type type, std::string_view element);
   void write_back(Type type, std::string_view element, const SharedCounter& counter);
   void insert_item();
@@ -280,7 +284,9 @@ void Origin::Write::put_element(Type type, FactKind kind) {
   SharedCounter* counter = state_->counter(type, effect_.element);
   Stamp old = effect_.is_new || counter != nullptr ? 0 : state_.element_stamp(hash);
   Stamp prev = counter != nullptr ? counter->latest() : old;
-  Stamp stamp = stamp_after(std::max(prev, state_->gone_stamp(type, effect_.element)));
+  Stamp gone = state_->gone_stamp(type, effect_.element);
+  if (type == Type::kHash) gone = std::max(gone, field_deadline_stamp());
+  Stamp stamp = stamp_after(std::max(prev, gone));
   (void)state_.claim_type(type, stamp);
   if (type == Type::kHash) drop_field_deadline();
   if (counter != nullptr) {
@@ -301,14 +307,15 @@ void Origin::Write::put_element(Type type, FactKind kind) {
 
 void Origin::Write::erase_element(Type type, FactKind kind) {
   uint64_t hash = element_hash();
+  const Stamp deadline = type == Type::kHash ? field_deadline_stamp() : 0;
   Stamp stamp;
   if (SharedCounter* counter = state_->counter(type, effect_.element)) {
-    stamp = stamp_after(counter->latest());
+    stamp = stamp_after(std::max(counter->latest(), deadline));
     emit_observed(effect_.element, *counter, stamp);
     state_.replace_base(effect_.element, *counter, {.stamp = stamp});
   } else {
     Stamp old = state_.element_stamp(hash);
-    stamp = stamp_after(old);
+    stamp = stamp_after(std::max(old, deadline));
     state_.drop_element(hash, old);
     state_.bury(type, effect_.element, stamp);
   }
@@ -316,51 +323,70 @@ void Origin::Write::erase_element(Type type, FactKind kind) {
   emit({.kind = kind, .stamp = stamp, .element = effect_.element});
 }
 
-// Each replica removes the field when its time has come; what is older than that is dead.
+// Each replica hides the field when its time has come.
 void Origin::Write::expire_field() {
   LiveKey live(replica_.executor(), effect_.db, effect_.key, INT64_MIN);
   FieldPlace place = Hash(live.key()).find(effect_.element);
-  Stamp stamp = first_stamp_of(place.deadline_ms) - 1;
-  if (SharedCounter* counter = state_->counter(Type::kHash, effect_.element)) {
-    state_.replace_base(effect_.element, *counter, {.stamp = stamp});
-  } else {
-    uint64_t hash = element_hash();
+  uint64_t hash = element_hash();
+  Stamp stamp = state_.field_deadline_stamp(hash);
+  state_.set_field_deadline(hash, 0);
+  if (state_->counter(Type::kHash, effect_.element) == nullptr) {
     state_.drop_element(hash, state_.element_stamp(hash));
-    state_.bury(Type::kHash, effect_.element, stamp);
   }
-  drop_field_deadline();
+  state_.shelve_deadline(effect_.element, {stamp, place.deadline_ms, true});
 }
 
+Stamp Origin::Write::field_deadline_stamp() const {
+  const KeyRecord::FieldDeadline* shelved = state_.shelved_deadline(effect_.element);
+  Stamp stamp = state_.field_deadline_stamp(element_hash());
+  return shelved == nullptr ? stamp : std::max(stamp, shelved->stamp);
+}
+
+// A write of the field makes its deadline void.
 void Origin::Write::drop_field_deadline() {
   state_.set_field_deadline(element_hash(), 0);
+  state_.drop_shelved_deadline(effect_.element);
+}
+
+// As end_deadline(), of a field that an increment brings into being.
+void Origin::Write::end_field_deadline(Stamp stamp) {
+  drop_field_deadline();
+  state_.shelve_deadline(effect_.element, {stamp, kNoDeadline, false});
+  Fact fact{.kind = FactKind::kFieldDeadline, .stamp = stamp, .number = kNoDeadline};
+  fact.element = effect_.element;
+  emit(fact);
+}
+
+// As revive(), of a field: what its deadline hid is gone, and observed as far as it was counted.
+void Origin::Write::revive_field() {
+  const KeyRecord::FieldDeadline* shelved = state_.shelved_deadline(effect_.element);
+  if (shelved == nullptr || !shelved->lapsed) return;
+  // Just later than whatever it may hide.
+  Stamp upto = shelved->stamp + 1;
+  if (stamp_rack(upto) == 0) ++upto;
+  const Stamp expiry = first_stamp_of(shelved->at_ms);
+  Stamp stamp = stamp_after(upto);
+  emit({.kind = FactKind::kFieldGone, .stamp = upto, .element = effect_.element});
+  if (SharedCounter* counter = state_->counter(Type::kHash, effect_.element)) {
+    emit_observed(effect_.element, *counter, stamp, expiry);
+    state_.change_counter(effect_.element, *counter, [&] {
+      counter->observe_older(expiry);
+      (void)counter->set_base({.stamp = upto});
+    });
+    state_.await_collection();
+  } else {
+    state_.bury(Type::kHash, effect_.element, upto);
+  }
+  state_.drop_shelved_deadline(effect_.element);
 }
 
 void Origin::Write::set_field_deadline() {
-  if (effect_.position < 0) {
-    // The field as it is, written anew: a later write of a field has no deadline.
-    LiveKey live(replica_.executor(), effect_.db, effect_.key, INT64_MIN);
-    packed::Item::Buffer buffer;
-    Effect rewrite = effect_;
-    std::string value(Hash(live.key()).find(effect_.element).value().view(&buffer));
-    rewrite.value = value;
-    SharedCounter* counter = state_->counter(Type::kHash, effect_.element);
-    Stamp old = counter != nullptr ? counter->latest() : state_.element_stamp(element_hash());
-    Stamp stamp = stamp_after(old);
-    drop_field_deadline();
-    if (counter != nullptr) {
-      emit_observed(effect_.element, *counter, stamp);
-      state_.replace_base(effect_.element, *counter, {stamp, true, value, 0});
-    } else {
-      state_.put_element(element_hash(), old, stamp);
-    }
-    Fact fact{.kind = FactKind::kField, .stamp = stamp, .prev = old};
-    fact.element = effect_.element;
-    fact.value = value;
-    return emit(fact);
-  }
+  revive_field();
   SharedCounter* counter = state_->counter(Type::kHash, effect_.element);
   Stamp old = counter != nullptr ? counter->latest() : state_.element_stamp(element_hash());
-  Stamp stamp = stamp_after(std::max(old - 1, state_.field_deadline_stamp(element_hash())));
+  Stamp stamp = stamp_after(std::max(std::max(old, Stamp{1}) - 1, field_deadline_stamp()));
+  drop_field_deadline();
+  if (effect_.position < 0) return end_field_deadline(stamp);
   state_.set_field_deadline(element_hash(), stamp);
   Fact fact{.kind = FactKind::kFieldDeadline, .stamp = stamp};
   fact.element = effect_.element;
@@ -371,7 +397,9 @@ void Origin::Write::set_field_deadline() {
 // --- Counters -----------------------------------------------------------------------------------
 
 void Origin::Write::increment(Type type, std::string_view element) {
+  if (type == Type::kHash) revive_field();
   Stamp latest = state_->gone_stamp(type, element);
+  if (type == Type::kHash) latest = std::max(latest, field_deadline_stamp());
   if (const SharedCounter* counter = state_->counter(type, element)) {
     latest = std::max(latest, counter->latest());
   } else if (!effect_.is_new) {
@@ -392,6 +420,7 @@ void Origin::Write::increment(Type type, std::string_view element) {
     total = counter.add(replica_.actor(), stamp, effect_.amount, has_generations);
   });
   come_alive();
+  if (type == Type::kHash && effect_.is_new) end_field_deadline(stamp);
   emit_total(element, type, total);
   write_back(type, element, counter);
 }
@@ -399,7 +428,7 @@ void Origin::Write::increment(Type type, std::string_view element) {
 // The sum may differ in its last digit from what the command stored, or hold increments that a
 // removal had not seen: every replica shows the sum.
 void Origin::Write::write_back(Type type, std::string_view element, const SharedCounter& counter) {
-  const SharedCounter::Cut cut = state_.cut();
+  const SharedCounter::Cut cut = state_.cut(element, counter);
   if (type == Type::kZSet) {
     double score = counter.score(cut);
     if (score == effect_.score) return;

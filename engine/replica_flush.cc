@@ -54,7 +54,7 @@ void Replica::forget_all(SlotIndex index, Stamp stamp) {
     std::string name = record->name;
     KeyState state(*this, index, record->db, name);
     state.drop_all();
-    state.end_old_deadline();
+    state.end_old_deadlines();
     state.await_collection();
   });
 }
@@ -69,7 +69,7 @@ void Replica::forget_keys(SlotIndex index, int db, Stamp stamp) {
     KeyState state(*this, index, key.db, key.name);
     state.add_all_counter_terms(1);
     state.drop_all();
-    state.end_old_deadline();
+    state.end_old_deadlines();
   }
 }
 
@@ -85,7 +85,7 @@ void Replica::flush_keys(SlotIndex index, int db, Stamp stamp, int64_t now_ms) {
     {
       KeyState state(*this, index, key.db, key.name);
       state.add_all_counter_terms(1);
-      state.end_old_deadline();
+      state.end_old_deadlines();
     }
     KeyMerge merge(*this, key.db, key.name, FrameOrigin::kState, now_ms, &unused);
     merge.rise();

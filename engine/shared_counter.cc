@@ -97,11 +97,11 @@ void SharedCounter::observe_older(Stamp stamp) {
   settled_at_ = 0;
 }
 
-void SharedCounter::forget_older(Stamp stamp) {
-  if (base_.stamp < stamp) base_ = {};
-  std::erase_if(totals_, [&](const Total& total) { return total.stamp < stamp; });
+void SharedCounter::forget(const Cut& cut) {
+  if (base_.stamp < cut.base) base_ = {};
+  std::erase_if(totals_, [&](const Total& total) { return total.stamp < cut.totals; });
   std::erase_if(observed_, [&](const Total& total) {
-    return total.stamp < stamp && find(totals_, total.actor) == nullptr;
+    return total.stamp < cut.totals && find(totals_, total.actor) == nullptr;
   });
   settled_at_ = 0;
 }

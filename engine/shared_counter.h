@@ -61,8 +61,8 @@ class SharedCounter {
   // A SET or DEL here has seen everything that is here; or what is older than a stamp.
   void observe_all() { observe_older(UINT64_MAX); }
   void observe_older(Stamp stamp);
-  // Everything older has gone for good, as all replicas know.
-  void forget_older(Stamp stamp);
+  // What the cut takes has gone for good, as all replicas know.
+  void forget(const Cut& cut);
 
   [[nodiscard]] bool has_base(const Cut& cut) const {
     return base_.exists && base_.stamp >= cut.base;

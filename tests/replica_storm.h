@@ -126,8 +126,8 @@ class ReplicaStorm {
     std::set_difference(right.begin(), right.end(), left.begin(), left.end(),
                         std::back_inserter(both[1]));
     std::string text;
-    for (const std::string& line : both[0]) text += "\n< " + line.substr(0, 300);
-    for (const std::string& line : both[1]) text += "\n> " + line.substr(0, 300);
+    for (const std::string& line : both[0]) text += "\n< " + line.substr(0, 2000);
+    for (const std::string& line : both[1]) text += "\n> " + line.substr(0, 2000);
     return text;
   }
 

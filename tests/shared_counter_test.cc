@@ -84,7 +84,7 @@ TEST_CASE("an expiry hides; what came after it shows; without it all shows again
   CHECK(counter.add_total({kTwo, at(6, 2), at(6, 2), {.whole = 3}}));
   CHECK(counter.text(expired) == "3");
   CHECK(counter.text(kNoCut) == "18");
-  counter.forget_older(at(5));
+  counter.forget({at(5), at(5)});
   CHECK(counter.text(kNoCut) == "3");
 }
 

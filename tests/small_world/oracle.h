@@ -3,8 +3,9 @@
 // What replicas have to show, made from the writes that they know between them, by rules so plain
 // that they can be read at once: of everything with a stamp the latest counts; a counter is its
 // base and what its actors added, less what was seen when the base was replaced; a list has the
-// elements that were pushed and not removed, in the order of their identities. Nothing is ever
-// collected here, and nothing expires.
+// elements that were pushed and not removed, in the order of their identities; a flush takes what
+// is older; a deadline holds when it is not older than what it is of. Nothing is ever collected
+// here, and nothing expires.
 #pragma once
 
 #include <algorithm>
@@ -28,6 +29,10 @@ class Oracle {
     std::vector<Delta> deltas;
     DYNO_CHECK(read_frame(frame, &deltas).empty());
     for (const Delta& delta : deltas) {
+      if (delta.facts[0].kind == FactKind::kFlush) {
+        flushed_ = std::max(flushed_, delta.db == 0 ? delta.stamp : 0);
+        continue;
+      }
       Key& key = keys_[std::string(delta.key)];
       for (const Fact& fact : delta.facts) {
         add(key, fact);
@@ -61,9 +66,10 @@ class Oracle {
   [[nodiscard]] std::string describe() const {
     std::string text;
     for (const auto& [name, key] : keys_) {
-      std::vector<std::string> elements = shown(key);
+      const Stamp floor = std::max(key.clear, flushed_);
+      std::vector<std::string> elements = shown(key, floor);
       if (elements.empty()) continue;
-      int64_t deadline_ms = key.deadline.stamp >= key.clear ? key.deadline.at_ms : -1;
+      int64_t deadline_ms = key.deadline.stamp >= floor ? key.deadline.at_ms : -1;
       text += "0 " + name + " " + std::to_string(deadline_ms) + " " + key.type;
       for (const std::string& element : elements) text += "|" + element;
       text += "\n";
@@ -72,10 +78,15 @@ class Oracle {
   }
 
  private:
+  struct Deadline {
+    Stamp stamp = 0;
+    int64_t at_ms = -1;
+  };
   struct Element {
     Stamp stamp = 0;
     bool exists = false;
     std::string value;
+    Deadline deadline;
     std::map<Actor, Total> totals;
     std::map<Actor, Total> observed;
     // By actor and generation, by stamp: the total and what its command added.
@@ -91,10 +102,7 @@ class Oracle {
   struct Key {
     std::string type;
     Stamp clear = 0;
-    struct {
-      Stamp stamp = 0;
-      int64_t at_ms = -1;
-    } deadline;
+    Deadline deadline;
     std::map<std::string, Element> elements;
     std::map<ItemId, Item, Before> items;
     std::set<ItemId, Before> gone;
@@ -125,6 +133,11 @@ class Oracle {
       case FactKind::kField:
       case FactKind::kFieldGone:
         return set(key, fact, "hash", fact.kind == FactKind::kField, std::string(fact.value));
+      case FactKind::kFieldDeadline: {
+        Deadline& deadline = key.elements[std::string(fact.element)].deadline;
+        if (fact.stamp >= deadline.stamp) deadline = {fact.stamp, fact.number};
+        return;
+      }
       case FactKind::kMember:
       case FactKind::kMemberGone:
         return set(key, fact, "set", fact.kind == FactKind::kMember, {});
@@ -161,8 +174,8 @@ class Oracle {
   }
 
   // Empty when there is no such element.
-  static std::string value_of(const Key& key, const Element& element, bool* is_there) {
-    bool based = element.exists && element.stamp >= key.clear;
+  static std::string value_of(Stamp floor, const Element& element, bool* is_there) {
+    bool based = element.exists && element.stamp >= floor;
     bool counted = false;
     auto sum = static_cast<int64_t>(0);
     for (const auto& [actor, total] : element.totals) {
@@ -181,18 +194,22 @@ class Oracle {
     return std::to_string((based ? std::stoll(element.value) : 0) + sum);
   }
 
-  static std::vector<std::string> shown(const Key& key) {
+  static std::vector<std::string> shown(const Key& key, Stamp floor) {
     std::vector<std::string> all;
     for (const auto& [id, item] : key.items) {
-      if (id.stamp >= key.clear && key.gone.count(id) == 0) all.push_back(item.value);
+      if (id.stamp >= floor && key.gone.count(id) == 0) all.push_back(item.value);
     }
     std::vector<std::pair<int64_t, std::string>> scored;
     for (const auto& [name, element] : key.elements) {
       bool is_there = false;
-      std::string value = value_of(key, element, &is_there);
+      std::string value = value_of(floor, element, &is_there);
       if (!is_there) continue;
       if (key.type == "zset") scored.emplace_back(std::stoll(value), name);
-      if (key.type == "hash") all.push_back(name + "=" + value + "@-1");
+      if (key.type == "hash") {
+        bool expires = element.deadline.stamp >= std::max(element.stamp, floor);
+        int64_t at_ms = expires ? element.deadline.at_ms : -1;
+        all.push_back(name + "=" + value + "@" + std::to_string(at_ms));
+      }
       if (key.type == "set") all.push_back(name);
       if (key.type == "string") all.push_back(value);
     }
@@ -206,6 +223,7 @@ class Oracle {
   }
 
   std::map<std::string, Key> keys_;
+  Stamp flushed_ = 0;
 };
 
 }  // namespace dyno

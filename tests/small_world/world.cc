@@ -129,6 +129,8 @@ std::vector<std::string> World::told_command(size_t i) {
     return {"SREM", key, members[draw(static_cast<uint32_t>(members.size()))]};
   }
   if (key == "hash") {
+    if (draw(6) == 0) return {"HEXPIRE", key, later(), "FIELDS", "1", member()};
+    if (draw(8) == 0) return {"HPERSIST", key, "FIELDS", "1", member()};
     if (which < 4) return {"HSET", key, member(), number()};
     if (which < 8) return {"HINCRBY", key, member(), number()};
     return {"HDEL", key, member()};
@@ -158,7 +160,30 @@ std::vector<std::string> World::told_command(size_t i) {
   return {"APPEND", key, value()};
 }
 
+// Of fields, members and keys that expire within the world.
+std::vector<std::string> World::brief_command() {
+  std::string key = draw(3) == 0 ? "brief score" : "brief hash";
+  std::string field = "f" + std::to_string(draw(3));
+  auto number = [&] { return std::to_string(draw(-5, 9)); };
+  auto soon = [&] { return std::to_string(1 + draw(600)); };
+  uint32_t which = draw(16);
+  if (which == 0) return {"PEXPIRE", key, soon()};
+  if (which == 1) return {"PERSIST", key};
+  if (which == 2 && draw(3) == 0) return {"DEL", key};
+  if (key == "brief score") {
+    if (which < 7) return {"ZADD", key, number(), field};
+    if (which < 12) return {"ZINCRBY", key, number(), field};
+    return {"ZREM", key, field};
+  }
+  if (which < 6) return {"HSET", key, field, number()};
+  if (which < 9) return {"HINCRBY", key, field, number()};
+  if (which < 13) return {"HPEXPIRE", key, soon(), "FIELDS", "1", field};
+  if (which < 15) return {"HPERSIST", key, "FIELDS", "1", field};
+  return {"HDEL", key, field};
+}
+
 std::vector<std::string> World::wild_command(size_t i) {
+  if (draw(3) == 0) return brief_command();
   const auto& specs = ReplicaStorm::specs();
   const CommandSpec* spec = nullptr;
   do {

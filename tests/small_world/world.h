@@ -129,6 +129,7 @@ class World {
   void operate(size_t i);
   std::vector<std::string> told_command(size_t i);
   std::vector<std::string> wild_command(size_t i);
+  std::vector<std::string> brief_command();
   void keep_writes(size_t i, bool is_draw, int64_t amount = 0);
   void check_eviction(size_t i, const std::string& key);
 

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Collection: what a key's state keeps of what is gone is dropped when every replica has every
+// write up to its stamp. Nothing that is shown, and no digest, changes by it.
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/key_state.h"
+
+namespace dyno {
+
+void KeyState::collect_list(Stamp horizon) {
+  ListRecord& list = *record_->list;
+  auto drop = [&](ItemIds& ids) {
+    count_traces(-static_cast<int64_t>(ids.size()));
+    ids.clear();
+  };
+  if (!list.dying.empty() && list.dying_stamp <= horizon) drop(list.dying);
+  if (list.dying.empty() && !list.dead.empty()) {
+    std::swap(list.dying, list.dead);
+    list.dying_stamp = list.dead_stamp;
+    if (list.dying_stamp <= horizon) drop(list.dying);
+  }
+  if (!record_->is_live && list.dead.empty() && list.dying.empty()) record_->list.reset();
+}
+
+void KeyState::collect_counters(Stamp horizon, Stamp now) {
+  KeyRecord& record = *record_;
+  for (auto at = record.counters->begin(); at != record.counters->end();) {
+    SharedCounter& counter = at->second;
+    std::string_view element = KeyRecord::bare_element(at->first);
+    const SharedCounter::Cut cut = this->cut(element, counter);
+    if (!counter.collect(cut, horizon, now)) {
+      ++at;
+      continue;
+    }
+    // Only the base is left: an element like any other, or nothing.
+    if (counter.type() == record.type && counter.has_base(cut)) {
+      subtract(counter_terms(element, counter));
+      put_element(element_hash(element), 0, counter.base().stamp);
+    }
+    at = record.counters->erase(at);
+  }
+  if (record.counters->empty()) record.counters.reset();
+}
+
+// Deadlines go with what they hid, when no extension of them can be on its way.
+void KeyState::collect_deadlines(Stamp horizon) {
+  KeyRecord& record = *record_;
+  if (record.lapsed && first_stamp_of(record.deadline_ms) <= horizon &&
+      record.deadline_stamp <= horizon) {
+    const Stamp expiry = first_stamp_of(record.deadline_ms);
+    if (record.counters != nullptr) {
+      for (auto& each : *record.counters) each.second.forget({expiry, expiry});
+    }
+    set_deadline(0, -1);
+  }
+  auto is_known = [&](std::string_view field, const KeyRecord::FieldDeadline& deadline) {
+    if (deadline.stamp > horizon) return false;
+    if (!deadline.lapsed) return true;
+    const Stamp expiry = first_stamp_of(deadline.at_ms);
+    if (expiry > horizon) return false;
+    SharedCounter* counter = record.counter(Type::kHash, field);
+    if (counter == nullptr || counter->base().stamp > deadline.stamp) return true;
+    change_counter(field, *counter, [&] { counter->forget({deadline.stamp + 1, expiry}); });
+    return true;
+  };
+  drop_shelved_deadlines(is_known);
+}
+
+void KeyState::forget_gone(Stamp horizon) {
+  KeyRecord& record = *record_;
+  if (record.gone == nullptr) return;
+  count_traces(-static_cast<int64_t>(
+      std::erase_if(*record.gone, [&](const auto& each) { return each.second <= horizon; })));
+  if (record.gone->empty()) record.gone.reset();
+}
+
+void KeyState::collect_sketch(Stamp horizon) {
+  SketchRecord& sketch = *record_->sketch;
+  std::erase_if(sketch.recent, [&](const SketchRecord::Raised& raised) {
+    if (raised.stamp > horizon) return false;
+    sketch.folded = std::max(sketch.folded, raised.stamp);
+    return true;
+  });
+}
+
+// Whether something is left to be dropped later.
+bool KeyState::awaits_more(Stamp horizon) const {
+  const KeyRecord& record = *record_;
+  if (record.gone != nullptr || record.shelved_deadlines != nullptr || record.other_stamp != 0 ||
+      record.lapsed || record.clear > horizon) {
+    return true;
+  }
+  if (record.list != nullptr && !(record.list->dead.empty() && record.list->dying.empty())) {
+    return true;
+  }
+  if (record.sketch != nullptr && !record.sketch->recent.empty()) return true;
+  if (record.counters == nullptr) return false;
+  return std::any_of(record.counters->begin(), record.counters->end(), [&](const auto& each) {
+    std::string_view element = KeyRecord::bare_element(each.first);
+    return !each.second.has_unobserved(cut(element, each.second));
+  });
+}
+
+bool KeyState::collect(Stamp horizon, Stamp now) {
+  KeyRecord& record = *record_;
+  forget_gone(horizon);
+  if (record.counters != nullptr) collect_counters(horizon, now);
+  if (record.list != nullptr) collect_list(horizon);
+  collect_deadlines(horizon);
+  // A counter's base may lie below it.
+  if (record.other_stamp <= horizon && record.counters == nullptr) record.other_stamp = 0;
+  if (record.sketch != nullptr) collect_sketch(horizon);
+  bool waits = awaits_more(horizon);
+  if (!record.is_live && record.counters == nullptr) {
+    // A deadline of no key, a clear, the last type: nothing older than them is on its way.
+    if (record.latest > horizon) waits = true;
+    if (!waits) record.latest = 0;
+  } else if (!waits && record.type == Type::kString && record.base != 0 &&
+             record.latest <= horizon && record.deadline_ms < 0 && record.sketch == nullptr &&
+             record.counters == nullptr) {
+    // The string is as good as set as a whole: no older write is on its way to tell them apart.
+    record.clear = record.type_stamp = record.latest = record.base;
+  }
+  record.awaits_collection = waits;
+  return waits;
+}
+
+}  // namespace dyno
