@@ -188,9 +188,13 @@ void Origin::Write::revive() {
   emit({.kind = FactKind::kDeadline, .stamp = stamp, .number = -1});
 }
 
-// A key that comes into being has no deadline, whatever an earlier one of its name had.
+// A key that comes into being has no deadline, whatever an earlier one of its name had. That is
+// said even if none is known here: one that was set by a node which did not know that the earlier
+// key had ended may still be on its way.
 void Origin::Write::end_deadline() {
-  if (state_->deadline_ms < 0 || state_->lapsed) return;
+  const Stamp now = pending().stamp;
+  const bool has_none = state_->deadline_ms < 0 && state_->deadline_stamp >= now;
+  if (has_none || state_->clear >= now) return;
   Stamp stamp = stamp_after(state_->deadline_stamp);
   state_.set_deadline(stamp, -1);
   emit({.kind = FactKind::kDeadline, .stamp = stamp, .number = -1});
@@ -472,6 +476,9 @@ void Origin::Write::emit_gone_items(size_t position, size_t count, Stamp stamp) 
 void Origin::Write::insert_item() {
   Stamp stamp = stamp_after(state_->is_live ? 0 : state_->clear);
   (void)state_.claim_type(Type::kList, stamp);
+  // First, as the element would be taken for one that a past deadline covers.
+  come_alive();
+  stamp = pending().stamp;
   size_t size = state_->make_list().ids.size();
   auto position = static_cast<size_t>(effect_.position);
   if (position != 0 && position != size) {
@@ -479,7 +486,6 @@ void Origin::Write::insert_item() {
   } else {
     put_item(size == 0 ? effect_.at_head : position == 0, effect_.element, stamp);
   }
-  come_alive();
 }
 
 void Origin::Write::insert_in_middle(size_t position) {
@@ -523,8 +529,7 @@ void Origin::Write::run() {
     case EffectKind::kErase:
       return clear(stamp_after(state_->latest));
     case EffectKind::kEmptied:
-      state_.set_live(false);
-      return end_deadline();
+      return state_.set_live(false);
     case EffectKind::kExpired:
       return state_.lapse();
     case EffectKind::kEvicted:

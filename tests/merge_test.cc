@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What replicas make of writes that did not know of each other, where the outcome is easily got
+// wrong: one case each, with the writes that lead there.
+#include <doctest/doctest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/replica_node.h"
+
+namespace dyno {
+namespace {
+
+// Nodes with one clock; what one writes waits in its `written` until it is told to another.
+struct Trio {
+  ReplicaNode a{1};
+  ReplicaNode b{2};
+  ReplicaNode c{3};
+
+  void advance(int64_t ms) {
+    for (ReplicaNode* node : {&a, &b, &c}) node->client.now_ms += ms;
+  }
+  // What `from` wrote since the last time, for later.
+  static std::vector<std::string> take(ReplicaNode& from) {
+    std::vector<std::string> frames;
+    for (auto& written : from.written) frames.push_back(std::move(written.frame));
+    from.written.clear();
+    return frames;
+  }
+  static void tell(ReplicaNode& to, const std::vector<std::string>& frames) {
+    for (const std::string& frame : frames) CHECK(to.receive(frame).refused == "");
+  }
+  // Everybody learns what `from` wrote.
+  void share(ReplicaNode& from) {
+    const std::vector<std::string> frames = take(from);
+    for (ReplicaNode* node : {&a, &b, &c}) {
+      if (node != &from) tell(*node, frames);
+    }
+  }
+  // All show the same, and their digests say so.
+  void check_equal() {
+    const std::string shown = a.describe();
+    for (ReplicaNode* node : {&a, &b, &c}) {
+      CHECK(node->describe() == shown);
+      CHECK(node->digest() == a.digest());
+      CHECK(node->damaged_slot() == -1);
+    }
+  }
+};
+
+TEST_CASE("a deadline of an emptied key does not come back with the next of its name") {
+  for (const char* make : {"SADD k m", "HSET k m v", "HINCRBY k m 1", "ZADD k 1 m", "RPUSH k m"}) {
+    CAPTURE(make);
+    Trio trio;
+    trio.a(make);
+    trio.share(trio.a);
+    trio.advance(1);
+    for (const char* end : {"SREM k m", "HDEL k m", "ZREM k m", "LPOP k"}) trio.a(end);
+    CHECK(trio.a("EXISTS k") == ":0\r\n");
+    trio.advance(1);
+    trio.b("EXPIRE k 100");  // Has not heard that the key is gone.
+    const std::vector<std::string> late = Trio::take(trio.b);
+    trio.share(trio.a);
+    trio.advance(1);
+    trio.c(make);
+    trio.share(trio.c);
+    for (ReplicaNode* node : {&trio.a, &trio.c}) Trio::tell(*node, late);
+    trio.check_equal();
+    CHECK(trio.a("TTL k") == ":-1\r\n");
+  }
+}
+
+TEST_CASE("a deadline outlasts a removal that did not empty the key for all") {
+  Trio trio;
+  trio.a("RPUSH k x");
+  trio.a("EXPIRE k 100");
+  trio.share(trio.a);
+  trio.b("RPUSH k y");
+  trio.a("LPOP k");
+  trio.share(trio.a);
+  trio.share(trio.b);
+  trio.check_equal();
+  CHECK(trio.c("LRANGE k 0 -1") == "*1\r\n$1\r\ny\r\n");
+  CHECK(trio.c("TTL k") == ":100\r\n");
+}
+
+TEST_CASE("an earlier deadline does not take what begins the key anew, even when that comes late") {
+  Trio trio;
+  trio.a("RPUSH k x");
+  trio.a("PEXPIRE k 50");
+  trio.share(trio.a);
+  trio.a("LPOP k");
+  trio.share(trio.a);
+  trio.advance(10);
+  trio.b("RPUSH k y");
+  const std::vector<std::string> late = Trio::take(trio.b);
+  trio.advance(100);
+  for (ReplicaNode* node : {&trio.a, &trio.c}) Trio::tell(*node, late);
+  trio.check_equal();
+  CHECK(trio.a("LLEN k") == ":1\r\n");
+}
+
+}  // namespace
+}  // namespace dyno
