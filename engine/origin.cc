@@ -74,6 +74,7 @@ class Origin::Write {
   [[nodiscard]] uint64_t element_hash() const { return state_.element_hash(effect_.element); }
   [[nodiscard]] std::string live_string();
 
+  void claim(Type type, Stamp stamp);
   void clear(Stamp stamp);
   void set_string();
   void patch_string();
@@ -142,6 +143,20 @@ void Origin::Write::emit_total(std::string_view element, Type type, const Total&
 }
 
 // --- Whole keys ---------------------------------------------------------------------------------
+
+// A write makes the key this type. What another type hid of counters of this one is not there for
+// the command, so it is observed, lest it shows beside what the command writes.
+void Origin::Write::claim(Type type, Stamp stamp) {
+  if (state_->type != type && state_->counters != nullptr) {
+    for (auto& [name, counter] : *state_->counters) {
+      if (counter.type() != type) continue;
+      std::string_view element = KeyRecord::bare_element(name);
+      emit_observed(element, counter, stamp);
+      state_.change_counter(element, counter, [&] { counter.observe_all(); });
+    }
+  }
+  (void)state_.claim_type(type, stamp);
+}
 
 void Origin::Write::clear(Stamp stamp) {
   emit({.kind = FactKind::kClear, .stamp = stamp});
@@ -223,7 +238,7 @@ std::string Origin::Write::live_string() {
 }
 
 void Origin::Write::put_value(std::string_view bytes, Stamp stamp, Stamp prev) {
-  (void)state_.claim_type(Type::kString, stamp);
+  claim(Type::kString, stamp);
   if (SharedCounter* counter = state_->counter(Type::kString, {})) {
     emit_observed({}, *counter, stamp);
     state_.replace_base({}, *counter, {stamp, true, std::string(bytes), 0});
@@ -260,7 +275,7 @@ void Origin::Write::patch_string() {
   if (counter != nullptr || value.size() <= kWholeStringBytes) {
     return put_value(value, stamp, prev);
   }
-  (void)state_.claim_type(Type::kString, stamp);
+  claim(Type::kString, stamp);
   state_.put_element(state_.element_hash({}), prev, stamp);
   Fact fact{.kind = FactKind::kPatch, .stamp = stamp, .prev = prev, .value = effect_.element};
   fact.number = effect_.position;
@@ -274,7 +289,7 @@ void Origin::Write::raise_registers() {
   std::string live = live_string();
   // What was set as a string becomes registers as a whole.
   std::string raised = was_string ? raised_of(live) : std::string(effect_.element);
-  (void)state_.claim_type(kSketchType, stamp);
+  claim(kSketchType, stamp);
   was_live ? state_.set_live(true) : come_alive();
   note_raised(state_, raised, stamp);
   state_.set_sketch_term(hash_of_registers(live));
@@ -291,7 +306,7 @@ void Origin::Write::put_element(Type type, FactKind kind) {
   Stamp gone = state_->gone_stamp(type, effect_.element);
   if (type == Type::kHash) gone = std::max(gone, field_deadline_stamp());
   Stamp stamp = stamp_after(std::max(prev, gone));
-  (void)state_.claim_type(type, stamp);
+  claim(type, stamp);
   if (type == Type::kHash) drop_field_deadline();
   if (counter != nullptr) {
     emit_observed(effect_.element, *counter, stamp);
@@ -410,7 +425,7 @@ void Origin::Write::increment(Type type, std::string_view element) {
     latest = std::max(latest, state_.element_stamp(state_.element_hash(element)));
   }
   Stamp stamp = stamp_after(latest);
-  (void)state_.claim_type(type, stamp);
+  claim(type, stamp);
   SharedCounter::Base base{0, true, std::string(effect_.before), effect_.score_before};
   if (effect_.before.empty() && type != Type::kZSet && !effect_.is_new) {
     // Whole numbers only come from whole numbers.
@@ -475,7 +490,7 @@ void Origin::Write::emit_gone_items(size_t position, size_t count, Stamp stamp) 
 
 void Origin::Write::insert_item() {
   Stamp stamp = stamp_after(state_->is_live ? 0 : state_->clear);
-  (void)state_.claim_type(Type::kList, stamp);
+  claim(Type::kList, stamp);
   // First, as the element would be taken for one that a past deadline covers.
   come_alive();
   stamp = pending().stamp;
@@ -510,7 +525,7 @@ void Origin::Write::insert_in_middle(size_t position) {
 void Origin::Write::set_item() {
   ItemId id = state_->list->ids.at(static_cast<size_t>(effect_.position));
   Stamp stamp = stamp_after(state_.item_stamp(id));
-  (void)state_.claim_type(Type::kList, stamp);
+  claim(Type::kList, stamp);
   state_.change_item(id, stamp);
   Fact fact{.kind = FactKind::kItem, .stamp = stamp, .value = effect_.element};
   fact.item = id;

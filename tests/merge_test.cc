@@ -50,6 +50,24 @@ struct Trio {
   }
 };
 
+TEST_CASE("a key that was another type for a while begins with nothing, where it is written too") {
+  Trio trio;
+  trio.a("HINCRBY k counter 7");
+  const std::vector<std::string> late = Trio::take(trio.a);
+  trio.advance(1);
+  trio.b("INCRBY k 4");
+  trio.share(trio.b);
+  trio.c("DEL k");  // Has not heard of the hash.
+  trio.share(trio.c);
+  for (ReplicaNode* node : {&trio.b, &trio.c}) Trio::tell(*node, late);
+  trio.check_equal();
+  trio.advance(1);
+  trio.b("HSETNX k field value");
+  trio.share(trio.b);
+  trio.check_equal();
+  CHECK(trio.a("HLEN k") == ":1\r\n");
+}
+
 TEST_CASE("a deadline of an emptied key does not come back with the next of its name") {
   for (const char* make : {"SADD k m", "HSET k m v", "HINCRBY k m 1", "ZADD k 1 m", "RPUSH k m"}) {
     CAPTURE(make);
