@@ -46,6 +46,14 @@ bool has_one_key(const CommandSpec& spec, Args args) {
   return spec.keys.last == -1 && static_cast<int>(args.size()) == 1 + spec.keys.step;
 }
 
+// A transaction is judged by what it has queued.
+bool is_writing(const Session& session, const CommandSpec& spec) {
+  if (spec.name != "EXEC") return (spec.flags & kWrite) != 0;
+  return std::any_of(session.queue.begin(), session.queue.end(), [](const QueuedCommand& queued) {
+    return (queued.spec->flags & kWrite) != 0;
+  });
+}
+
 }  // namespace
 
 // The slots that a command locks: a few in place, all of them as a mark.
@@ -119,6 +127,9 @@ bool Executor::refuse(Session& session, const CommandSpec* spec, Args args, Repl
     text = "NOAUTH Authentication required.";
   } else if (session.in_multi && (spec->flags & kNoMulti)) {
     text = "ERR Command not allowed inside a transaction";
+  } else if (refuses_writes_.load(std::memory_order_relaxed) && is_writing(session, *spec)) {
+    std::lock_guard lock(refusal_mutex_);
+    text = write_refusal_;
   } else if (limits_.maxmemory_bytes > 0 && lacks_memory(session, *spec)) {
     text = errors::kOutOfMemory;
   } else {
@@ -156,6 +167,12 @@ void Executor::help(const CommandSpec& container, Reply& reply) const {
 
 // Eviction runs before every command; what it could not make room for is refused where it would
 // need memory, which queuing in MULTI does too.
+void Executor::set_write_refusal(std::string text) {
+  std::lock_guard lock(refusal_mutex_);
+  write_refusal_ = std::move(text);
+  refuses_writes_.store(!write_refusal_.empty());
+}
+
 bool Executor::lacks_memory(const Session& session, const CommandSpec& spec) {
   if (make_room()) return false;
   if (spec.name == "EXEC") return session.multi_needs_memory;

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -90,6 +91,8 @@ class Executor {
   void set_recorder(EffectRecorder* recorder) { recorder_ = recorder; }
   // MONITOR has listeners.
   void set_monitored(bool monitored) { monitored_.store(monitored, std::memory_order_relaxed); }
+  // Commands that write are refused with this text from now on; with none, no longer. Any thread.
+  void set_write_refusal(std::string text);
   // Over maxmemory: asked before commands that may need memory; false when nothing can be evicted.
   void set_make_room(bool (*evict)(void*), void* argument) {
     make_room_ = evict;
@@ -137,6 +140,9 @@ class Executor {
   CommandObserver* observer_ = nullptr;
   EffectRecorder* recorder_ = nullptr;
   std::atomic<bool> monitored_{false};
+  std::atomic<bool> refuses_writes_{false};
+  std::mutex refusal_mutex_;
+  std::string write_refusal_;  // Guarded by refusal_mutex_.
   bool (*make_room_)(void*) = nullptr;
   void* make_room_argument_ = nullptr;
 };

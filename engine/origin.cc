@@ -31,6 +31,7 @@ struct Pending {
   uint32_t next_item = 0;
   std::vector<TokenFrame> frames;  // The first `frame_count` are in use.
   size_t frame_count = 0;
+  std::vector<std::string_view> finished;  // While they are handed on.
 
   FrameWriter& frame(Token token) {
     for (size_t i = frame_count; i-- > 0;) {
@@ -606,13 +607,17 @@ void Origin::begin_command(int64_t now_ms) {
 
 void Origin::commit() {
   Pending& p = pending();
+  if (p.frame_count == 0) return;
+  p.finished.clear();
   for (size_t i = 0; i < p.frame_count; ++i) {
     Pending::TokenFrame& each = p.frames[i];
+    p.finished.push_back(each.frame.finish());
     if (replica_.sink() != nullptr) {
-      replica_.sink()->emit(each.token, each.stamp, each.frame.finish());
+      replica_.sink()->emit(each.token, each.stamp, p.finished.back());
     }
-    each.frame.clear();
   }
+  if (replica_.log() != nullptr) replica_.log()->append(p.finished);
+  for (size_t i = 0; i < p.frame_count; ++i) p.frames[i].frame.clear();
   p.frame_count = 0;
 }
 
@@ -648,7 +653,9 @@ void Origin::flush(const Effect& effect) {
     observe_flushed(static_cast<SlotIndex>(i), effect.db, p.stamp);
   }
   replica_.forget_flushed(effect.db, p.stamp);
-  if (replica_.sink() != nullptr) replica_.sink()->emit_everywhere(p.stamp, frame.finish());
+  std::string_view bytes = frame.finish();
+  if (replica_.sink() != nullptr) replica_.sink()->emit_everywhere(p.stamp, bytes);
+  if (replica_.log() != nullptr) replica_.log()->append({&bytes, 1});
 }
 
 }  // namespace dyno

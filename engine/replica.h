@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "engine/executor.h"
@@ -34,6 +35,15 @@ class FrameSink {
   virtual void emit(Token token, Stamp stamp, std::string_view frame) = 0;
   // For every node: a database was flushed.
   virtual void emit_everywhere(Stamp stamp, std::string_view frame) = 0;
+};
+
+// Takes everything that changes the replicated state, to be kept: what this node wrote, and what it
+// was told. Any thread, at times under slots' locks; it does not wait.
+class FrameLog {
+ public:
+  virtual ~FrameLog() = default;
+  // Frames of one command: all of them are kept, or none. Valid during the call.
+  virtual void append(std::span<const std::string_view> frames) = 0;
 };
 
 // What faults a test can plant, to see that it would find them. All off in the process.
@@ -71,6 +81,9 @@ class Replica {
 
   void set_sink(FrameSink* sink) { sink_ = sink; }
   [[nodiscard]] FrameSink* sink() { return sink_; }
+  void set_log(FrameLog* log) { log_ = log; }
+  // Null where nothing is kept.
+  [[nodiscard]] FrameLog* log() { return log_; }
   void set_conflict_log(ConflictLog log) { conflict_log_ = std::move(log); }
   void conflict(std::string_view key, Type type, Stamp lost) {
     if (type == kSketchType) type = Type::kString;
@@ -111,6 +124,7 @@ class Replica {
   std::unique_ptr<ReplicaSlot[]> slots_;
   Counts counts_;
   FrameSink* sink_ = nullptr;
+  FrameLog* log_ = nullptr;
   ConflictLog conflict_log_;
 };
 

@@ -135,8 +135,11 @@ class Client : public LoopMember, public Session {
   std::vector<std::string_view> held_args;             // Arguments of the long command.
   bool waits_for_write = false;  // The socket took no more; EPOLLOUT is armed.
   bool scheduled = false;        // Is in its thread's list of clients with input.
-  bool paused = false;           // Held back by CLIENT PAUSE.
+  bool paused = false;           // Held back by CLIENT PAUSE, or until the disk is ready.
   bool monitor = false;
+  // Its replies wait until the disk has got so far (write_log.h); 0: they do not.
+  uint64_t held_until = 0;
+  bool held = false;  // Is in its thread's list of clients whose replies wait.
   // On a ring: replies that other nodes owe, in the order of the requests; `parked`: what follows
   // must wait for them. Levels that CLIENT CONSISTENCY set, else the configuration's count.
   std::deque<std::shared_ptr<PendingReply>> pending;

@@ -33,6 +33,8 @@ constexpr std::array<std::string_view, 3> kLogFormatNames = {"text", "logfmt", "
 constexpr std::array<std::string_view, 4> kLevelNames = {"dc_one", "dc_quorum", "dc_safe_quorum",
                                                          "dc_each_safe_quorum"};
 constexpr std::array<std::string_view, 2> kFailoverNames = {"datacenter", "all"};
+constexpr std::array<std::string_view, 2> kStorageModeNames = {"off", "durable"};
+constexpr std::array<std::string_view, 3> kFsyncNames = {"always", "everysec", "no"};
 // In the order of EvictionPolicy.
 constexpr std::array<std::string_view, 8> kPolicyNames = {
     "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
@@ -250,6 +252,49 @@ void add_ring_rows(std::vector<ConfigRow>& rows, Config& config) {
         .number = bind(ring.hint_bytes_max),
         .doc = "What each thread keeps in memory for a peer that is away; beyond it only the "
                "slots to be compared are kept."}});
+}
+
+void add_storage_rows(std::vector<ConfigRow>& rows, Config& config) {
+  Config::Storage& storage = config.storage;
+  rows.insert(
+      rows.end(),
+      {{.name = "storage.mode",
+        .shape = one_of(kStorageModeNames),
+        .fallback = "off",
+        .number = bind(storage.mode),
+        .doc = "off: the data lives in memory alone. durable: it is on disk too, and there again "
+               "after a restart."},
+       {.name = "storage.path",
+        .alias = "dir",
+        .shape = {.kind = ConfigKind::kText},
+        .fallback = "data",
+        .text = &storage.path,
+        .doc = "Directory of the data on disk; made when it is not there. Of one node alone."},
+       {.name = "storage.fsync",
+        .alias = "appendfsync",
+        .shape = one_of(kFsyncNames),
+        .fallback = "everysec",
+        .change = ConfigChange::kLive,
+        .number = bind(storage.fsync),
+        .doc = "What a write that was answered survives. always: the loss of power; the answer "
+               "waits for the disk, many clients for one sync. everysec: the loss of power, but "
+               "for the last second. no: the end of the process."},
+       {.name = "storage.queue_limit",
+        .shape = bytes(1 << 20, int64_t{1} << 36),
+        .fallback = "64mb",
+        .number = bind(storage.queue_bytes_max),
+        .doc = "Writes on their way to the disk; beyond it commands that write wait."},
+       {.name = "storage.cache",
+        .shape = bytes(1 << 20, int64_t{1} << 40),
+        .fallback = "64mb",
+        .number = bind(storage.cache_bytes),
+        .doc = "Memory for blocks read from disk."},
+       {.name = "storage.buffer",
+        .shape = bytes(1 << 20, int64_t{1} << 32),
+        .fallback = "64mb",
+        .number = bind(storage.buffer_bytes),
+        .doc = "Memory in which writes are gathered before they become a file; up to three of "
+               "them, and four times as much of the log is kept."}});
 }
 
 void add_server_rows(std::vector<ConfigRow>& rows, Config::Server& server, Limits& limits) {
@@ -470,6 +515,7 @@ std::vector<ConfigRow> config_rows(Config& config, Limits& limits) {
   add_client_rows(rows, config.client);
   add_client_buffer_rows(rows, config.client, limits);
   add_ring_rows(rows, config);
+  add_storage_rows(rows, config);
   add_server_rows(rows, config.server, limits);
   add_memory_rows(rows, limits);
   add_encoding_rows(rows, limits);

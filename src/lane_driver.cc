@@ -14,6 +14,7 @@
 
 #include "src/ring_node.h"
 #include "src/server.h"
+#include "src/storage.h"
 #include "src/written_frames.h"
 
 namespace dyno {
@@ -349,6 +350,7 @@ void LaneDriver::look_around(int64_t now_us) {
 // Forgets the traces of what every replica knows to be gone, in this thread's share of the slots.
 void LaneDriver::collect_some() {
   if (!view_ || view_->horizon == 0) return;
+  if (Storage* storage = node_.server().storage()) storage->set_horizon(view_->horizon);
   uint32_t lanes = node_.identity().lanes;
   uint32_t count = kSlotCount / lanes / kCollectLooks + 1;
   for (uint32_t i = 0; i < count; ++i) {

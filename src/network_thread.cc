@@ -12,6 +12,7 @@
 #include "src/lane_driver.h"
 #include "src/ring_node.h"
 #include "src/server.h"
+#include "src/storage.h"
 #include "src/written_frames.h"
 
 namespace dyno {
@@ -113,6 +114,10 @@ void NetworkThread::take_back(Client& client, std::vector<Frame> written) {
   client.parser.next();
   client.protocol_failed = false;
   client.waits_for_write = false;
+  // Its last write was another thread's.
+  if (storage_ != nullptr && storage_->replies_wait()) {
+    client.held_until = storage_->log().appended();
+  }
   loop_.add(client.facts.fd, EPOLLIN, &client);
   after_command(client);
   std::vector<std::function<void(Client&)>> deferred;
@@ -187,13 +192,20 @@ void NetworkThread::unblock_now(Client& client, bool error) {
 }
 
 void NetworkThread::resume_paused() {
-  loop_.post([this] {
-    for (Client* client : paused_) {
-      client->paused = false;
-      schedule(*client);
-    }
-    paused_.clear();
-  });
+  loop_.post([this] { resume_all(); });
+}
+
+void NetworkThread::resume_all() {
+  for (Client* client : paused_) {
+    client->paused = false;
+    schedule(*client);
+  }
+  paused_.clear();
+}
+
+void NetworkThread::pause(Client& client) {
+  client.paused = true;
+  paused_.push_back(&client);
 }
 
 void NetworkThread::served(uint64_t id, const std::shared_ptr<Waiter>& waiter) {
@@ -207,6 +219,10 @@ void NetworkThread::served(uint64_t id, const std::shared_ptr<Waiter>& waiter) {
 
 void NetworkThread::finish_waiter(Client& client, const std::shared_ptr<Waiter>& waiter) {
   if (client.reply_mode == ReplyMode::kOn) client.out.append(waiter->reply.view());
+  // What it was given, another's write took.
+  if (storage_ != nullptr && storage_->replies_wait()) {
+    client.held_until = storage_->log().appended();
+  }
   forget_waiter(client);
   schedule(client);
 }
@@ -414,11 +430,10 @@ void NetworkThread::run_request(Request request) {
     server_.log_http(client);
     return close(client, CloseReason::kProtocol);
   }
-  if (!args.empty() && server_.holds_back(client, args)) [[unlikely]] {
-    client.paused = true;
-    paused_.push_back(&client);
-    return;
-  }
+  if (!args.empty() && server_.holds_back(client, args)) [[unlikely]]
+    return pause(client);
+  if (storage_ != nullptr && !args.empty() && disk_holds_back(client, args)) [[unlikely]]
+    return pause(client);
   if (lane_ && !args.empty() && ring_takes(request, args)) [[unlikely]]
     return;
   client.in.consume(request.size);
@@ -474,6 +489,7 @@ void NetworkThread::after_command(Client& client) {
     if (client.reply_mode == ReplyMode::kSkipThis) client.reply_mode = ReplyMode::kOn;
     if (client.reply_mode == ReplyMode::kSkipNext) client.reply_mode = ReplyMode::kSkipThis;
   }
+  if (storage_ != nullptr) note_written(client);
   if (client.waiter != nullptr) [[unlikely]] {
     stats_.blocked_clients.fetch_add(1, std::memory_order_relaxed);
     if (client.waiter->deadline_ms != 0) timeouts_.insert({client.waiter->deadline_ms, client.id});
@@ -538,7 +554,49 @@ bool NetworkThread::over_limits(Client& client, int64_t now_ms) {
   return true;
 }
 
+// --- The disk -----------------------------------------------------------------------------------
+
+void NetworkThread::disk_moved() {
+  if (!awaits_disk_.exchange(false)) return;
+  loop_.post([this] {
+    resume_all();
+    release_held();
+  });
+}
+
+bool NetworkThread::disk_holds_back(Client& client, Args args) {
+  if (!storage_->holds_back(client, args)) return false;
+  // Asked again, since the disk may have moved before it could know that somebody waits.
+  awaits_disk_.store(true);
+  return storage_->holds_back(client, args);
+}
+
+void NetworkThread::note_written(Client& client) {
+  uint64_t position = WriteLog::position_of_thread();
+  if (position == written_position_) return;
+  written_position_ = position;
+  if (storage_->replies_wait()) client.held_until = position;
+}
+
+bool NetworkThread::disk_holds_reply(Client& client) {
+  if (client.held_until <= storage_->safe()) return false;
+  awaits_disk_.store(true);
+  if (client.held_until <= storage_->safe()) return false;
+  if (!std::exchange(client.held, true)) held_.push_back(&client);
+  return true;
+}
+
+void NetworkThread::release_held() {
+  std::vector<Client*> held;
+  held.swap(held_);
+  for (Client* client : held) {
+    client->held = false;
+    if (client->closing == CloseReason::kNone) after_requests(*client);
+  }
+}
+
 void NetworkThread::flush(Client& client) {
+  if (storage_ != nullptr && disk_holds_reply(client)) return;
   int64_t in_before = client.net_in;
   int64_t out_before = client.net_out;
   bool open = client.send();
@@ -573,6 +631,7 @@ void NetworkThread::close(Client& client, CloseReason reason) {
   loop_.remove(client.facts.fd);
   std::erase(scheduled_, &client);
   std::erase(paused_, &client);
+  std::erase(held_, &client);
   auto found = clients_.find(client.id);
   closed_.push_back(std::move(found->second));
   clients_.erase(found);

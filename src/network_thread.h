@@ -35,6 +35,7 @@ namespace dyno {
 class LaneDriver;
 class RingNode;
 class Server;
+class Storage;
 struct Waiter;
 
 // Counters of one thread's network, summed by INFO.
@@ -71,6 +72,10 @@ class NetworkThread {
   void unblock(uint64_t id, bool error);
   // Any thread: clients that CLIENT PAUSE held back may go on.
   void resume_paused();
+  // Any thread: the disk has taken or given what clients may wait for.
+  void disk_moved();
+  // Before the thread starts: replies and requests may have to wait for the disk.
+  void join_storage(Storage& storage) { storage_ = &storage; }
   // Before the thread starts: it is to serve a lane of the ring too.
   void join_ring(RingNode& node);
   void post(std::function<void()> task) { loop_.post(std::move(task)); }
@@ -118,6 +123,15 @@ class NetworkThread {
   void run_request(Request request);
   // True when the ring takes care of the request, or it has to wait.
   [[nodiscard]] bool ring_takes(const Request& request, Args args);
+  // True when the request has to wait for the disk.
+  [[nodiscard]] bool disk_holds_back(Client& client, Args args);
+  // True when the client's replies have to wait for the disk.
+  [[nodiscard]] bool disk_holds_reply(Client& client);
+  // The client's command has run: if it wrote, its reply waits.
+  void note_written(Client& client);
+  void release_held();
+  void pause(Client& client);
+  void resume_all();
   void fail_protocol(Client& client, const std::string& error);
   void after_requests(Client& client);
   [[nodiscard]] bool may_run(const Client& client) const;
@@ -143,6 +157,10 @@ class NetworkThread {
   Client* running_ = nullptr;  // Whose command runs; read by who takes over.
   NetworkStats stats_;
   std::unique_ptr<LaneDriver> lane_;  // Null on a node that is alone.
+  Storage* storage_ = nullptr;        // Null where data lives in memory alone.
+  uint64_t written_position_ = 0;     // Of the last command that wrote (write_log.h).
+  std::vector<Client*> held_;         // Whose replies wait for the disk.
+  std::atomic<bool> awaits_disk_{false};
 
   std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
   std::vector<Client*> scheduled_;  // Have input that can run now.

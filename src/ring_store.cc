@@ -74,6 +74,7 @@ Store::Applied RingStore::merge_all(std::string_view frames, FrameOrigin origin)
     if (size == 0 || size > frames.size() || !read_frame(frames.substr(0, size), &deltas).empty()) {
       return {.refusal = Refusal::kBroken};
     }
+    std::string_view frame = frames.substr(0, size);
     frames.remove_prefix(size);
     std::erase_if(deltas, [this](const Delta& delta) {
       return !is_flush(delta) && !topology_.owns(self_, replica_.keyspace().hash(delta.key).token);
@@ -81,6 +82,8 @@ Store::Applied RingStore::merge_all(std::string_view frames, FrameOrigin origin)
     MergeOutcome outcome = merge(replica_, deltas, origin, unix_time_ms());
     // Of a frame that could be read, only its time is refused.
     if (!outcome.refused.empty()) return {.refusal = Refusal::kTooEarly};
+    // Keys of others that the frame may tell of are passed over when it is read back.
+    if (replica_.log() != nullptr && !deltas.empty()) replica_.log()->append({&frame, 1});
     for (auto& [db, name] : outcome.to_pull) {
       applied.to_pull.emplace_back(static_cast<uint8_t>(db), std::move(name));
     }

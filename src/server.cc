@@ -21,6 +21,7 @@
 #include "src/process_memory.h"
 #include "src/ring_node.h"
 #include "src/slow_log.h"
+#include "src/storage.h"
 
 namespace dyno {
 namespace {
@@ -52,7 +53,7 @@ CommandTable all_commands() {
         kDumpCommands,        kTransactionCommands, kLcsCommands,         kConnectionCommands,
         kClientCommands,      kServerCommands,      kConfigCommands,      kInfoCommands,
         kCommandCommands,     kSlowLogCommands,     kLatencyCommands,     kMemoryCommands,
-        kDebugCommands,       kMigrateCommands,     kRingCommands}) {
+        kDebugCommands,       kMigrateCommands,     kRingCommands,        kStorageCommands}) {
     table.add(rows);
   }
   return table;
@@ -99,6 +100,10 @@ int Server::run() {
     log_.write(LogLevel::kWarning, *error);
     return 1;
   }
+  if (auto error = open_storage()) {
+    log_.write(LogLevel::kWarning, *error);
+    return 1;
+  }
   if (auto error = listener_->listen(config_.client.listen.get())) {
     log_.write(LogLevel::kWarning, *error);
     return 1;
@@ -126,9 +131,27 @@ int Server::run() {
   stopping_.store(true);
   for (auto& thread : threads_) thread->stop();
   drivers.join();
+  // Replies that wait for the disk are sent.
+  if (storage_) storage_->stop();
   for (auto& thread : threads_) thread->end();
   log_.write(LogLevel::kNotice, "bye");
-  return 0;
+  return exit_code_.load();
+}
+
+std::optional<std::string> Server::open_storage() {
+  if (config_.storage.mode.load() == StorageMode::kOff) return std::nullopt;
+  storage_ = std::make_unique<Storage>(*this);
+  std::string why = storage_->open(ring_ ? &ring_->replica() : nullptr);
+  if (why.empty()) why = storage_->start();
+  if (!why.empty()) return why;
+  for (auto& thread : threads_) thread->join_storage(*storage_);
+  return std::nullopt;
+}
+
+void Server::fail(std::string_view why) {
+  log_.write(LogLevel::kWarning, "the node cannot go on", {{"reason", std::string(why)}});
+  exit_code_.store(1);
+  shut_down();
 }
 
 std::optional<std::string> Server::join_ring(int threads) {

@@ -37,6 +37,7 @@ class SlowLog;
 class LatencyEvents;
 class Monitors;
 class RingNode;
+class Storage;
 
 // The version of Redis whose behaviour clients may count on.
 inline constexpr std::string_view kRedisVersion = "7.2.4";
@@ -70,6 +71,8 @@ class Server : public CommandObserver {
   [[nodiscard]] int run();
   // Any thread: makes run() return. With `abort_ok` false it is a clean end.
   void shut_down();
+  // Any thread: makes run() return 1, since the node cannot go on.
+  void fail(std::string_view why);
   // Any thread: run() is about to return, so that whoever waits for others gives up.
   [[nodiscard]] const std::atomic<bool>& stopping() const { return stopping_; }
 
@@ -85,6 +88,8 @@ class Server : public CommandObserver {
   [[nodiscard]] LatencyEvents& latency_events() { return *latency_events_; }
   // Null on a node that is alone.
   [[nodiscard]] RingNode* ring() { return ring_.get(); }
+  // Null where data lives in memory alone.
+  [[nodiscard]] Storage* storage() { return storage_.get(); }
   [[nodiscard]] Listener& listener() { return *listener_; }
   [[nodiscard]] Monitors& monitors() { return *monitors_; }
   [[nodiscard]] ServerStats& stats() { return stats_; }
@@ -136,6 +141,8 @@ class Server : public CommandObserver {
  private:
   // Makes this process a node of the ring that the configuration tells of, if any.
   [[nodiscard]] std::optional<std::string> join_ring(int threads);
+  // Opens the data on disk, if the configuration asks for that.
+  [[nodiscard]] std::optional<std::string> open_storage();
   // Closes the largest clients while all together are over maxmemory-clients.
   void limit_client_memory();
   [[nodiscard]] int thread_count() const;
@@ -157,7 +164,9 @@ class Server : public CommandObserver {
   std::unique_ptr<Monitors> monitors_;
   ServerStats stats_;
   std::atomic<bool> stopping_{false};
+  std::atomic<int> exit_code_{0};
   std::unique_ptr<RingNode> ring_;
+  std::unique_ptr<Storage> storage_;
   std::vector<std::unique_ptr<NetworkThread>> threads_;
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<AdminServer> admin_;
@@ -202,5 +211,6 @@ extern const std::span<const CommandSpec> kLatencyCommands;
 extern const std::span<const CommandSpec> kMemoryCommands;
 extern const std::span<const CommandSpec> kDebugCommands;
 extern const std::span<const CommandSpec> kRingCommands;
+extern const std::span<const CommandSpec> kStorageCommands;
 
 }  // namespace dyno

@@ -31,9 +31,12 @@ void shutdown(Context& c) {
   for (std::string_view word : c.args.subspan(1)) {
     bool known = false;
     for (auto each : {"NOSAVE", "NOW", "FORCE"}) known |= is_word(word, each);
-    // There is nothing to save to: refuse to pretend.
+    // Without a disk there is nothing to save to, with one all is saved: refuse to pretend.
     if (is_word(word, "SAVE")) {
-      return c.error("ERR Errors trying to SHUTDOWN. Check logs.");
+      if (client_of(c).server.storage() == nullptr) {
+        return c.error("ERR Errors trying to SHUTDOWN. Check logs.");
+      }
+      known = true;
     }
     if (is_word(word, "ABORT")) {
       abort = known = true;
@@ -56,32 +59,6 @@ void wait(Context& c) {
   if (*timeout_ms < 0) return c.error(errors::kTimeoutNegative);
   // A node without replicas has the answer at once, and waiting would not change it.
   c.reply.integer(0);
-}
-
-void waitaof(Context& c) {
-  auto local = parse_int64(c.args[1]);
-  auto replicas = parse_int64(c.args[2]);
-  auto timeout_ms = parse_int64(c.args[3]);
-  if (!local || !replicas) return c.error(errors::kNotInteger);
-  if (*local < 0 || *local > 1 || *replicas < 0) {
-    return c.error("ERR value is out of range, must be positive");
-  }
-  if (!timeout_ms) return c.error("ERR timeout is not an integer or out of range");
-  if (*timeout_ms < 0) return c.error(errors::kTimeoutNegative);
-  if (*local > 0) {
-    return c.error("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
-  }
-  c.reply.array(2);
-  c.reply.integer(0);
-  c.reply.integer(0);
-}
-
-void lastsave(Context& c) {
-  c.reply.integer(client_of(c).server.started_ms() / 1000);
-}
-
-void no_persistence(Context& c) {
-  c.error("ERR This node keeps its data in memory only: storage is off");
 }
 
 void no_replication(Context& c) {
@@ -204,17 +181,6 @@ const CommandSpec kRows[] = {
     {"WAIT", 3, 0, {}, CommandGroup::kGeneric, "3.0.0", "O(1)",
      "Waits until replicas have acknowledged the connection's writes.", "numreplicas timeout",
      wait},
-    {"WAITAOF", 4, kNoScript, {}, CommandGroup::kGeneric, "7.2.0", "O(1)",
-     "Waits until the connection's writes are on disk here and on replicas.",
-     "numlocal numreplicas timeout", waitaof},
-    {"LASTSAVE", 1, kPlain | kFast | kAdmin | kDangerous, {}, kGroup, "1.0.0", "O(1)",
-     "Returns when the data was last saved: with storage off, the start.", "", lastsave},
-    {"SAVE", 1, kPower | kNoMulti, {}, kGroup, "1.0.0", "O(1)", "Refused while storage is off.", "",
-     no_persistence},
-    {"BGSAVE", -1, kPower, {}, kGroup, "1.0.0", "O(1)", "Refused while storage is off.",
-     "[SCHEDULE]", no_persistence},
-    {"BGREWRITEAOF", 1, kPower, {}, kGroup, "1.0.0", "O(1)",
-     "Refused: there is no append-only file.", "", no_persistence},
     {"REPLICAOF", 3, kPower | kStale, {}, kGroup, "5.0.0", "O(1)",
      "Refused: a ring has no masters.", "host port", no_replication},
     {"SLAVEOF", 3, kPower | kStale, {}, kGroup, "1.0.0", "O(1)", "Refused: a ring has no masters.",

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/rocks_store.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/compaction_filter.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/merge_operator.h>
+#include <rocksdb/statistics.h>
+#include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
+#include <rocksdb/write_batch.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/delta_fold.h"
+
+namespace dyno {
+namespace {
+
+constexpr size_t kKeyHeadBytes = 3;
+constexpr std::string_view kOtherPrefix = "\xff\xff";
+static_assert(kSlotCount <= 0xffff, "no slot shares a prefix with other records");
+
+std::string_view view(const rocksdb::Slice& slice) {
+  return {slice.data(), slice.size()};
+}
+rocksdb::Slice slice(std::string_view bytes) {
+  return {bytes.data(), bytes.size()};
+}
+
+void append_slot(SlotIndex slot, std::string* key) {
+  key->push_back(static_cast<char>(slot >> 8));
+  key->push_back(static_cast<char>(slot & 0xff));
+}
+
+std::string key_of(SlotIndex slot, int db, std::string_view name) {
+  std::string key;
+  key.reserve(kKeyHeadBytes + name.size());
+  append_slot(slot, &key);
+  key.push_back(static_cast<char>(db));
+  return key.append(name);
+}
+std::string other_key(std::string_view name) {
+  return std::string(kOtherPrefix).append(name);
+}
+
+bool is_other(std::string_view key) {
+  return key.starts_with(kOtherPrefix) || key.size() < kKeyHeadBytes;
+}
+
+FoldBounds bounds_of(const RocksStore::Bounds& bounds, std::string_view key) {
+  FoldBounds fold;
+  fold.horizon = bounds.horizon.load(std::memory_order_relaxed);
+  auto db = static_cast<size_t>(key[2]) % RocksStore::kDatabases;
+  fold.flushed = bounds.flushed[db].load(std::memory_order_relaxed);
+  return fold;
+}
+
+class FoldOperator final : public rocksdb::MergeOperator {
+ public:
+  explicit FoldOperator(RocksStore::Bounds& bounds) : bounds_(bounds) {}
+
+  bool FullMergeV2(const MergeOperationInput& in, MergeOperationOutput* out) const override {
+    std::vector<std::string_view> frames;
+    if (in.existing_value != nullptr && !in.existing_value->empty()) {
+      frames.push_back(view(*in.existing_value));
+    }
+    for (const rocksdb::Slice& operand : in.operand_list) {
+      if (!operand.empty()) frames.push_back(view(operand));
+    }
+    return fold_all(view(in.key), frames, true, &out->new_value);
+  }
+  bool PartialMergeMulti(const rocksdb::Slice& key, const std::deque<rocksdb::Slice>& operands,
+                         std::string* out, rocksdb::Logger*) const override {
+    std::vector<std::string_view> frames;
+    for (const rocksdb::Slice& operand : operands) {
+      if (!operand.empty()) frames.push_back(view(operand));
+    }
+    return fold_all(view(key), frames, false, out);
+  }
+  const char* Name() const override { return "dyno.fold.1"; }
+
+ private:
+  bool fold_all(std::string_view key, const std::vector<std::string_view>& frames, bool is_all,
+                std::string* out) const {
+    out->clear();
+    if (is_other(key)) return false;
+    FoldBounds bounds = bounds_of(bounds_, key);
+    bounds.is_all = is_all;
+    if (fold(frames, bounds, out).empty()) return true;
+    bounds_.refused.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+
+  RocksStore::Bounds& bounds_;
+};
+
+// Records of which nothing needs to be remembered leave the files. RocksDB folds operands before it
+// asks, but asks for values that nothing was added to as well: their time may have come since.
+class ForgottenFilter final : public rocksdb::CompactionFilter {
+ public:
+  explicit ForgottenFilter(const RocksStore::Bounds& bounds) : bounds_(bounds) {}
+
+  Decision FilterV2(int, const rocksdb::Slice& key, ValueType type, const rocksdb::Slice& value,
+                    std::string* changed, std::string*) const override {
+    if (type != ValueType::kValue || is_other(view(key))) return Decision::kKeep;
+    if (value.empty()) return Decision::kRemove;
+    FoldBounds bounds = bounds_of(bounds_, view(key));
+    bounds.is_all = true;
+    std::string_view frame = view(value);
+    if (!fold({&frame, 1}, bounds, changed).empty()) return Decision::kKeep;
+    if (changed->empty()) return Decision::kRemove;
+    return *changed == frame ? Decision::kKeep : Decision::kChangeValue;
+  }
+  const char* Name() const override { return "dyno.forgotten.1"; }
+
+ private:
+  const RocksStore::Bounds& bounds_;
+};
+
+std::string text(const rocksdb::Status& status) {
+  return status.ok() ? std::string() : status.ToString();
+}
+
+}  // namespace
+
+struct RocksStore::Batch::Rep {
+  rocksdb::WriteBatch batch;
+};
+
+RocksStore::Batch::Batch() : rep_(std::make_unique<Rep>()) {}
+RocksStore::Batch::~Batch() = default;
+
+void RocksStore::Batch::merge(SlotIndex slot, int db, std::string_view name,
+                              std::string_view frame) {
+  // A batch in memory refuses nothing.
+  rep_->batch.Merge(key_of(slot, db, name), slice(frame)).PermitUncheckedError();
+}
+void RocksStore::Batch::put(std::string_view name, std::string_view bytes) {
+  rep_->batch.Put(other_key(name), slice(bytes)).PermitUncheckedError();
+}
+size_t RocksStore::Batch::byte_count() const {
+  return rep_->batch.GetDataSize();
+}
+void RocksStore::Batch::clear() {
+  rep_->batch.Clear();
+}
+
+struct RocksStore::Rep {
+  explicit Rep(Bounds& bounds) : filter(bounds) {}
+
+  ForgottenFilter filter;
+  std::unique_ptr<rocksdb::Env> env;
+  std::shared_ptr<rocksdb::Cache> cache;
+  std::shared_ptr<rocksdb::Statistics> statistics;
+  std::unique_ptr<rocksdb::DB> db;
+};
+
+RocksStore::RocksStore()
+    : bounds_(std::make_unique<Bounds>()), rep_(std::make_unique<Rep>(*bounds_)) {}
+RocksStore::~RocksStore() {
+  close();
+}
+
+std::string RocksStore::open(const Options& options) {
+  rocksdb::Options db;
+  db.create_if_missing = true;
+  db.merge_operator = std::make_shared<FoldOperator>(*bounds_);
+  db.compaction_filter = &rep_->filter;
+  // The default would silently end at the first damaged record, wherever it lies.
+  db.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  db.track_and_verify_wals_in_manifest = true;
+  db.paranoid_checks = true;
+  db.write_buffer_size = options.buffer_bytes;
+  db.max_write_buffer_number = 3;
+  db.max_total_wal_size = 4 * options.buffer_bytes;
+  db.max_background_jobs = 2;
+  db.bytes_per_sync = size_t{1} << 20;
+  db.compression = rocksdb::kLZ4Compression;
+  db.level_compaction_dynamic_level_bytes = true;
+  db.keep_log_file_num = 4;
+  db.max_log_file_size = size_t{4} << 20;
+  db.statistics = rep_->statistics = rocksdb::CreateDBStatistics();
+  rep_->statistics->set_stats_level(rocksdb::StatsLevel::kExceptDetailedTimers);
+  rep_->cache = rocksdb::NewLRUCache(options.cache_bytes);
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rep_->cache;
+  table.block_size = size_t{16} << 10;
+  table.format_version = 5;
+  db.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  if (options.files != nullptr) {
+    rep_->env = rocksdb::NewCompositeEnv(options.files);
+    db.env = rep_->env.get();
+  }
+  rocksdb::DB* opened = nullptr;
+  rocksdb::Status status = rocksdb::DB::Open(db, options.path, &opened);
+  rep_->db.reset(opened);
+  return text(status);
+}
+
+void RocksStore::close() {
+  if (rep_->db == nullptr) return;
+  rep_->db->Close().PermitUncheckedError();
+  rep_->db.reset();
+}
+
+std::string RocksStore::write(Batch& batch, bool sync) {
+  rocksdb::WriteOptions options;
+  options.sync = sync;
+  return text(rep_->db->Write(options, &batch.rep_->batch));
+}
+
+std::string RocksStore::sync() {
+  return text(rep_->db->SyncWAL());
+}
+
+std::string RocksStore::resume() {
+  return text(rep_->db->Resume());
+}
+
+std::string RocksStore::get(std::string_view name, std::string* bytes) {
+  bytes->clear();
+  rocksdb::Status status = rep_->db->Get({}, other_key(name), bytes);
+  return status.IsNotFound() ? std::string() : text(status);
+}
+
+std::string RocksStore::read_slot(SlotIndex slot, const Visit& visit) {
+  std::string begin;
+  append_slot(slot, &begin);
+  std::string end;
+  append_slot(static_cast<SlotIndex>(slot + 1), &end);
+  rocksdb::Slice upper(end);
+  rocksdb::ReadOptions options;
+  options.iterate_upper_bound = &upper;
+  options.fill_cache = false;
+  std::unique_ptr<rocksdb::Iterator> each(rep_->db->NewIterator(options));
+  for (each->Seek(begin); each->Valid(); each->Next()) {
+    std::string_view key = view(each->key());
+    if (each->value().empty()) continue;
+    visit(static_cast<unsigned char>(key[2]), key.substr(kKeyHeadBytes), view(each->value()));
+  }
+  return text(each->status());
+}
+
+std::string RocksStore::snapshot(const std::string& path) {
+  rocksdb::Checkpoint* made = nullptr;
+  rocksdb::Status status = rocksdb::Checkpoint::Create(rep_->db.get(), &made);
+  std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  return text(status.ok() ? checkpoint->CreateCheckpoint(path) : status);
+}
+
+std::string RocksStore::compact() {
+  rocksdb::CompactRangeOptions options;
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+  return text(rep_->db->CompactRange(options, nullptr, nullptr));
+}
+
+Stamp RocksStore::set_flushed(int db, Stamp stamp) {
+  std::atomic<Stamp>& flushed = bounds_->flushed[static_cast<size_t>(db)];
+  Stamp before = flushed.load();
+  while (before < stamp && !flushed.compare_exchange_weak(before, stamp)) {
+  }
+  return std::max(before, stamp);
+}
+
+RocksStore::Figures RocksStore::figures() const {
+  auto number = [this](const rocksdb::Slice& name) {
+    uint64_t value = 0;
+    return rep_->db->GetIntProperty(name, &value) ? value : 0;
+  };
+  Figures figures;
+  figures.disk_bytes = number(rocksdb::DB::Properties::kTotalSstFilesSize);
+  figures.memory_bytes = number(rocksdb::DB::Properties::kCurSizeAllMemTables) +
+                         number(rocksdb::DB::Properties::kEstimateTableReadersMem) +
+                         rep_->cache->GetUsage();
+  figures.keys_estimate = number(rocksdb::DB::Properties::kEstimateNumKeys);
+  figures.compaction_debt_bytes = number(rocksdb::DB::Properties::kEstimatePendingCompactionBytes);
+  figures.is_delayed = number(rocksdb::DB::Properties::kActualDelayedWriteRate) != 0 ||
+                       number(rocksdb::DB::Properties::kIsWriteStopped) != 0;
+  figures.cache_hits = rep_->statistics->getTickerCount(rocksdb::BLOCK_CACHE_HIT);
+  figures.cache_misses = rep_->statistics->getTickerCount(rocksdb::BLOCK_CACHE_MISS);
+  return figures;
+}
+
+}  // namespace dyno

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/storage.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "src/client.h"
+#include "src/event_loop.h"
+#include "src/network_thread.h"
+#include "src/server.h"
+
+namespace dyno {
+namespace {
+
+constexpr std::string_view kIdentityName = "identity";
+constexpr int kFormatVersion = 1;
+// How often traces of what is gone are looked for, and how old they are then.
+constexpr auto kTendEvery = std::chrono::milliseconds(1000);
+constexpr int64_t kTraceMs = 1000;
+// How long a snapshot waits for what was written before it.
+constexpr int64_t kDrainMs = 10'000;
+
+std::string identity_of(const Config& config) {
+  const Config::Ring& ring = config.ring;
+  return "format " + std::to_string(kFormatVersion) + ", cluster " + ring.cluster.get() +
+         ", data center " + ring.dc.get() + ", rack " + ring.rack.get() + ", hash seed " +
+         std::to_string(ring.hash_seed.load());
+}
+
+Stamp stamp_of(std::string_view bytes) {
+  Stamp stamp = 0;
+  if (bytes.size() == sizeof(stamp)) std::memcpy(&stamp, bytes.data(), sizeof(stamp));
+  return stamp;
+}
+
+bool needs_all_slots(const CommandSpec& spec, Args args) {
+  bool has_keys = spec.keys.first != 0 || spec.find_keys != nullptr;
+  if (!has_keys && (spec.flags & (kReadonly | kWrite)) != 0) return true;
+  return (spec.flags & kLocksAll) != 0 || (spec.locks_all != nullptr && spec.locks_all(args));
+}
+
+}  // namespace
+
+// Nobody else counts: its counters may go on where they were, so it is always the same actor.
+Storage::Alone::Alone(Server& server)
+    : replica(server.executor(), 1, 1,
+              static_cast<uint64_t>(server.config().ring.hash_seed.load())),
+      origin(replica) {
+  replica.clock().start_above(first_stamp_of(unix_time_ms()));
+}
+
+Storage::Storage(Server& server) : server_(server) {
+  snapshot_state_.saved_ms = server.started_ms();
+}
+
+Storage::~Storage() {
+  stop();
+}
+
+// --- Start and end ------------------------------------------------------------------------------
+
+std::string Storage::open(Replica* replica) {
+  if (replica == nullptr) {
+    alone_ = std::make_unique<Alone>(server_);
+    replica = &alone_->replica;
+    server_.executor().set_recorder(&alone_->origin);
+  }
+  replica_ = replica;
+  const Config::Storage& config = server_.config().storage;
+  RocksStore::Options options;
+  options.path = config.path.get() + "/db";
+  options.cache_bytes = static_cast<size_t>(config.cache_bytes.load());
+  options.buffer_bytes = static_cast<size_t>(config.buffer_bytes.load());
+  std::error_code error;
+  std::filesystem::create_directories(options.path, error);
+  if (error) return "storage: " + options.path + " cannot be made: " + error.message();
+  std::string why = store_.open(options);
+  if (why.empty()) why = check_identity();
+  if (why.empty()) why = read_clock_and_flushes();
+  if (!why.empty()) return "storage: " + options.path + ": " + why;
+  log_ = std::make_unique<WriteLog>(*replica_, store_, config, server_.log());
+  warm_up_ = std::make_unique<WarmUp>(*replica_, store_, server_.log());
+  return {};
+}
+
+std::string Storage::check_identity() {
+  std::string found;
+  if (std::string why = store_.get(kIdentityName, &found); !why.empty()) return why;
+  std::string wanted = identity_of(server_.config());
+  if (found == wanted) return {};
+  if (!found.empty()) return "it is of another node (" + found + "), this one is " + wanted;
+  RocksStore::Batch batch;
+  batch.put(kIdentityName, wanted);
+  return store_.write(batch, true);
+}
+
+std::string Storage::read_clock_and_flushes() {
+  std::string bytes;
+  if (std::string why = store_.get(WriteLog::kClockName, &bytes); !why.empty()) return why;
+  replica_->clock().start_above(stamp_of(bytes));
+  Keyspace& keyspace = server_.keyspace();
+  for (int db = 0; db < RocksStore::kDatabases; ++db) {
+    if (std::string why = store_.get(WriteLog::flush_name(db), &bytes); !why.empty()) return why;
+    Stamp flushed = stamp_of(bytes);
+    if (flushed == 0) continue;
+    (void)store_.set_flushed(db, flushed);
+    keyspace.lock_all();
+    replica_->flush(db, flushed, unix_time_ms());
+    keyspace.unlock_all();
+  }
+  return {};
+}
+
+std::string Storage::start() {
+  auto release = [this] { release_clients(); };
+  auto set_state = [this](std::string why) {
+    server_.executor().set_write_refusal(
+        why.empty() ? why
+                    : "MISCONF Errors writing to disk: " + why +
+                          ". Commands that write are refused until the disk takes them again.");
+  };
+  log_->start(release, set_state);
+  replica_->set_log(log_.get());
+  warm_up_->start([this, release] {
+    release();
+    if (!warm_up_->failure().empty()) server_.fail("the data on disk cannot be read");
+  });
+  tender_ = std::thread([this] { tend(); });
+  return server_.ring() == nullptr ? std::string() : warm_up_->finish();
+}
+
+void Storage::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (tender_.joinable()) tender_.join();
+  if (snapshot_thread_.joinable()) snapshot_thread_.join();
+  if (warm_up_) warm_up_->stop();
+  if (log_) log_->stop();
+  if (replica_ != nullptr) replica_->set_log(nullptr);
+  store_.close();
+}
+
+void Storage::release_clients() {
+  for (const auto& thread : server_.threads()) thread->disk_moved();
+}
+
+// --- Network threads ----------------------------------------------------------------------------
+
+bool Storage::holds_back(const Client& client, Args args) {
+  bool is_full = log_->is_full();
+  if (warm_up_->is_done() && !is_full) [[likely]]
+    return false;
+  const CommandSpec* spec = server_.commands().find(args);
+  if (spec == nullptr) return false;
+  bool writes = (spec->flags & kWrite) != 0 || (spec->name == "EXEC" && !client.queue.empty());
+  if (is_full && writes) return true;
+  if (warm_up_->is_done()) return false;
+  if (needs_all_slots(*spec, args)) return true;
+  std::vector<int> indexes;
+  if (!CommandTable::key_indexes(*spec, args, &indexes)) return false;
+  std::vector<SlotIndex> missing;
+  for (int index : indexes) {
+    SlotIndex slot = server_.keyspace().hash(args[static_cast<size_t>(index)]).slot();
+    if (!warm_up_->has(slot)) missing.push_back(slot);
+  }
+  if (!missing.empty()) warm_up_->want(missing);
+  return !missing.empty();
+}
+
+// --- Background ---------------------------------------------------------------------------------
+
+void Storage::tend() {
+  std::unique_lock lock(mutex_);
+  while (!wake_.wait_for(lock, kTendEvery, [this] { return stopping_; })) {
+    lock.unlock();
+    if (alone_ != nullptr && warm_up_->is_done() && !log_->is_failing()) forget_traces();
+    if (compact_soon_.exchange(false)) {
+      if (std::string why = store_.compact(); !why.empty()) {
+        server_.log().write(LogLevel::kWarning, "compacting the data on disk failed",
+                            {{"error", why}});
+      }
+    }
+    lock.lock();
+  }
+}
+
+void Storage::forget_traces() {
+  int64_t now_ms = unix_time_ms();
+  Stamp horizon = first_stamp_of(now_ms - kTraceMs);
+  for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
+    replica_->collect(static_cast<SlotIndex>(slot), horizon, now_ms);
+  }
+  store_.set_horizon(horizon);
+}
+
+bool Storage::sync(int64_t timeout_ms) {
+  constexpr int64_t kLongMs = int64_t{1} << 31;
+  return log_->drain(timeout_ms == 0 ? kLongMs : timeout_ms) && store_.sync().empty();
+}
+
+// --- Snapshots ----------------------------------------------------------------------------------
+
+std::string Storage::snapshot(std::string_view name) {
+  namespace fs = std::filesystem;
+  {
+    std::lock_guard lock(mutex_);
+    if (std::exchange(snapshot_state_.is_running, true)) return "a snapshot is under way";
+  }
+  int64_t began_us = monotonic_us();
+  fs::path folder = fs::path(server_.config().storage.path.get()) / "snapshots";
+  fs::path wanted = folder / name;
+  fs::path fresh = folder / ("." + std::string(name) + ".new");
+  std::error_code error;
+  std::string why;
+  if (!log_->drain(kDrainMs)) why = "the disk does not take what was written";
+  if (why.empty()) {
+    fs::remove_all(fresh, error);
+    if (!error) fs::create_directories(fresh, error);
+    if (error) why = error.message();
+  }
+  if (why.empty()) why = store_.snapshot((fresh / "db").string());
+  if (why.empty()) {
+    fs::remove_all(wanted, error);
+    if (!error) fs::rename(fresh, wanted, error);
+    if (error) why = error.message();
+  }
+  if (!why.empty()) fs::remove_all(fresh, error);
+  std::lock_guard lock(mutex_);
+  snapshot_state_.is_running = false;
+  snapshot_state_.failure = why;
+  if (!why.empty()) return why;
+  snapshot_state_.saved_ms = unix_time_ms();
+  snapshot_state_.took_ms = (monotonic_us() - began_us) / 1000;
+  ++snapshot_state_.count;
+  return {};
+}
+
+bool Storage::begin_snapshot(std::string_view name) {
+  {
+    std::lock_guard lock(mutex_);
+    if (snapshot_state_.is_running) return false;
+  }
+  if (snapshot_thread_.joinable()) snapshot_thread_.join();
+  snapshot_thread_ = std::thread([this, wanted = std::string(name)] {
+    if (std::string why = snapshot(wanted); !why.empty()) {
+      server_.log().write(LogLevel::kWarning, "a snapshot failed", {{"error", why}});
+    }
+  });
+  return true;
+}
+
+Storage::SnapshotState Storage::snapshot_state() const {
+  std::lock_guard lock(mutex_);
+  return snapshot_state_;
+}
+
+}  // namespace dyno

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/write_log.h"
+
+#include <chrono>
+#include <cstring>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "engine/delta.h"
+#include "engine/key_export.h"
+#include "engine/merge.h"
+#include "protocol/check.h"
+#include "src/event_loop.h"
+
+namespace dyno {
+namespace {
+
+constexpr int64_t kSyncEveryMs = 1000;
+constexpr auto kAttempt = std::chrono::milliseconds(500);
+// Where nobody waits for the disk, frames gather for so long, so that a write costs no wake-up.
+constexpr auto kGather = std::chrono::milliseconds(5);
+// States that are written anew go out in batches of about this.
+constexpr size_t kBatchBytes = size_t{4} << 20;
+
+thread_local uint64_t thread_position = 0;
+
+std::string bytes_of(Stamp stamp) {
+  std::string bytes(sizeof(stamp), '\0');
+  std::memcpy(bytes.data(), &stamp, sizeof(stamp));
+  return bytes;
+}
+
+// Calls visit(frame) for frames that lie one behind the other.
+template <class Visit>
+void for_each_frame(std::string_view frames, Visit&& visit) {
+  while (!frames.empty()) {
+    size_t size = frame_bytes(frames.substr(0, kFrameHeadBytesMax));
+    DYNO_CHECK(size != 0 && size <= frames.size());
+    visit(frames.substr(0, size));
+    frames.remove_prefix(size);
+  }
+}
+
+}  // namespace
+
+std::string WriteLog::flush_name(int db) {
+  return "flush:" + std::to_string(db);
+}
+
+WriteLog::WriteLog(Replica& replica, RocksStore& store, const Config::Storage& config,
+                   const Log& log)
+    : replica_(replica), store_(store), config_(config), log_(log) {}
+
+WriteLog::~WriteLog() {
+  stop();
+}
+
+void WriteLog::start(std::function<void()> on_progress, std::function<void(std::string)> on_state) {
+  on_progress_ = std::move(on_progress);
+  on_state_ = std::move(on_state);
+  thread_ = std::thread([this] { run(); });
+}
+
+void WriteLog::stop() {
+  if (!thread_.joinable()) return;
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+bool WriteLog::replies_wait() const {
+  return config_.fsync.load(std::memory_order_relaxed) != StorageFsync::kEverysec;
+}
+
+void WriteLog::append(std::span<const std::string_view> frames) {
+  bool wake = false;
+  {
+    std::lock_guard lock(mutex_);
+    for (std::string_view frame : frames) {
+      appended_ += frame.size();
+      if (failing_.load(std::memory_order_relaxed)) {
+        mark_dirty(frame);
+      } else {
+        queue_.append(frame);
+      }
+    }
+    thread_position = appended_;
+    queued_.store(queue_.size(), std::memory_order_relaxed);
+    wake = std::exchange(is_waiting_, false);
+  }
+  if (wake) wake_.notify_one();
+}
+
+uint64_t WriteLog::position_of_thread() {
+  return thread_position;
+}
+
+uint64_t WriteLog::appended() const {
+  std::lock_guard lock(mutex_);
+  return appended_;
+}
+
+bool WriteLog::drain(int64_t timeout_ms) {
+  std::unique_lock lock(mutex_);
+  uint64_t wanted = appended_;
+  return written_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
+                           [&] { return handed_over_ >= wanted && !failing_.load(); });
+}
+
+WriteLog::Figures WriteLog::figures() const {
+  std::lock_guard lock(mutex_);
+  return {.queue_bytes = queue_.size(),
+          .appended_bytes = appended_,
+          .batches = batches_.load(),
+          .syncs = syncs_.load(),
+          .failures = failures_.load(),
+          .dirty_slots = dirty_.count(),
+          .failing_since_ms = failing_since_ms_,
+          .reason = reason_};
+}
+
+// --- The thread ---------------------------------------------------------------------------------
+
+bool WriteLog::wait(std::unique_lock<std::mutex>& lock) {
+  bool failing = failing_.load();
+  bool is_asked_for = replies_wait() && !failing;
+  bool is_idle = queue_.empty() && !is_unsynced_ && !failing;
+  if (!stopping_ && (queue_.empty() || !is_asked_for)) {
+    bool wakes = is_idle || is_asked_for;
+    is_waiting_ = wakes;
+    auto is_woken = [&] { return stopping_ || (wakes && !is_waiting_); };
+    is_idle ? wake_.wait(lock, is_woken)
+            : static_cast<void>(wake_.wait_for(lock, failing ? kAttempt : kGather, is_woken));
+    is_waiting_ = false;
+  }
+  return !stopping_ || !queue_.empty();
+}
+
+void WriteLog::run() {
+  while (true) {
+    uint64_t upto = 0;
+    {
+      std::unique_lock lock(mutex_);
+      if (!wait(lock)) break;
+      writing_.clear();
+      writing_.swap(queue_);
+      upto = appended_;
+      queued_.store(0, std::memory_order_relaxed);
+    }
+    if (failing_.load()) {
+      recover();
+    } else if (!writing_.empty()) {
+      write(upto);
+    }
+    sync_if_due();
+  }
+  if (failing_.load()) recover();
+  if (is_unsynced_ && !failing_.load()) {
+    if (std::string why = store_.sync(); !why.empty()) fail(why, {});
+  }
+}
+
+void WriteLog::write(uint64_t upto) {
+  RocksStore::Batch batch;
+  add(writing_, &batch);
+  add_clock(&batch);
+  bool sync = config_.fsync.load(std::memory_order_relaxed) == StorageFsync::kAlways;
+  std::string why = store_.write(batch, sync);
+  if (!why.empty()) return fail(why, writing_);
+  batches_.fetch_add(1, std::memory_order_relaxed);
+  if (sync) syncs_.fetch_add(1, std::memory_order_relaxed);
+  is_unsynced_ = !sync;
+  advance(upto);
+}
+
+void WriteLog::advance(uint64_t position) {
+  {
+    std::lock_guard lock(mutex_);
+    handed_over_ = position;
+  }
+  safe_.store(position, std::memory_order_release);
+  written_.notify_all();
+  on_progress_();
+}
+
+void WriteLog::sync_if_due() {
+  if (!is_unsynced_ || failing_.load()) return;
+  if (config_.fsync.load(std::memory_order_relaxed) == StorageFsync::kNo) {
+    is_unsynced_ = false;
+    return;
+  }
+  int64_t now_ms = monotonic_us() / 1000;
+  if (now_ms - last_sync_ms_ < kSyncEveryMs) return;
+  last_sync_ms_ = now_ms;
+  if (std::string why = store_.sync(); !why.empty()) return fail(why, {});
+  syncs_.fetch_add(1, std::memory_order_relaxed);
+  is_unsynced_ = false;
+}
+
+// --- Records ------------------------------------------------------------------------------------
+
+void WriteLog::add(std::string_view frames, RocksStore::Batch* batch) {
+  std::vector<Delta> deltas;
+  FrameWriter alone;
+  for_each_frame(frames, [&](std::string_view frame) {
+    deltas.clear();
+    std::string refused = read_frame(frame, &deltas);
+    DYNO_CHECK(refused.empty());
+    for (const Delta& delta : deltas) {
+      if (is_flush(delta)) {
+        add_flush(delta.db, delta.facts[0].stamp, batch);
+        continue;
+      }
+      std::string_view one = frame;
+      if (deltas.size() > 1) {
+        alone.clear();
+        for (const Fact& fact : delta.facts) alone.add(delta.db, delta.key, fact);
+        one = alone.finish();
+      }
+      batch->merge(replica_.keyspace().hash(delta.key).slot(), delta.db, delta.key, one);
+    }
+  });
+}
+
+void WriteLog::add_flush(int db, Stamp stamp, RocksStore::Batch* batch) {
+  batch->put(flush_name(db), bytes_of(store_.set_flushed(db, stamp)));
+}
+
+void WriteLog::add_clock(RocksStore::Batch* batch) {
+  batch->put(kClockName, bytes_of(replica_.clock().last()));
+}
+
+// --- Failure ------------------------------------------------------------------------------------
+
+// mutex_ is held.
+void WriteLog::mark_dirty(std::string_view frames) {
+  std::vector<Delta> deltas;
+  for_each_frame(frames, [&](std::string_view frame) {
+    deltas.clear();
+    std::string refused = read_frame(frame, &deltas);
+    DYNO_CHECK(refused.empty());
+    for (const Delta& delta : deltas) {
+      // Flushes are all written anew whatever was missed.
+      if (!is_flush(delta)) dirty_.set(replica_.keyspace().hash(delta.key).slot());
+    }
+  });
+}
+
+void WriteLog::fail(const std::string& reason, std::string_view unwritten) {
+  failures_.fetch_add(1, std::memory_order_relaxed);
+  bool is_new = false;
+  {
+    std::lock_guard lock(mutex_);
+    is_new = failing_since_ms_ == 0;
+    if (is_new) failing_since_ms_ = unix_time_ms();
+    failing_.store(true);
+    reason_ = reason;
+    mark_dirty(unwritten);
+    mark_dirty(queue_);
+    queue_.clear();
+    queued_.store(0, std::memory_order_relaxed);
+  }
+  on_state_(reason);
+  if (!is_new) return;
+  log_.write(LogLevel::kWarning, "the disk fails: writes are refused, reads go on",
+             {{"error", reason}});
+}
+
+void WriteLog::recover() {
+  if (std::string why = store_.resume(); !why.empty()) return fail(why, {});
+  std::bitset<kSlotCount> slots;
+  uint64_t upto = 0;
+  {
+    // From here on frames are queued again: each is in the queue, or in the state of a slot.
+    std::lock_guard lock(mutex_);
+    failing_.store(false);
+    slots = std::exchange(dirty_, {});
+    upto = appended_;
+  }
+  if (std::string why = write_dirty(slots); !why.empty()) {
+    {
+      std::lock_guard lock(mutex_);
+      dirty_ |= slots;
+    }
+    return fail(why, {});
+  }
+  int64_t since_ms = 0;
+  {
+    std::lock_guard lock(mutex_);
+    since_ms = std::exchange(failing_since_ms_, 0);
+    reason_.clear();
+  }
+  is_unsynced_ = false;
+  log_.write(LogLevel::kNotice, "the disk takes writes again",
+             {{"after_ms", std::to_string(unix_time_ms() - since_ms)},
+              {"slots_written_anew", std::to_string(slots.count())}});
+  on_state_({});
+  advance(upto);
+}
+
+std::string WriteLog::write_dirty(const std::bitset<kSlotCount>& slots) {
+  RocksStore::Batch batch;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    if (!slots[i]) continue;
+    auto index = static_cast<SlotIndex>(i);
+    std::lock_guard lock(replica_.keyspace().slot(index).lock);
+    for (const NamedKey& key : replicated_keys(replica_, index, -1)) {
+      FrameWriter state;
+      export_key(replica_, key.db, key.name, unix_time_ms(), &state);
+      if (!state.empty()) batch.merge(index, key.db, key.name, state.finish());
+    }
+    if (batch.byte_count() < kBatchBytes) continue;
+    if (std::string why = store_.write(batch, false); !why.empty()) return why;
+    batch.clear();
+  }
+  for (int db = 0; db < ReplicaSlot::kDatabases; ++db) {
+    std::lock_guard lock(replica_.keyspace().slot(0).lock);
+    Stamp flushed = replica_.slot(0).flushed(db);
+    if (flushed != 0) add_flush(db, flushed, &batch);
+  }
+  add_clock(&batch);
+  return store_.write(batch, true);
+}
+
+}  // namespace dyno
