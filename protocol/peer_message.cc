@@ -51,7 +51,9 @@ std::string_view kind_name(MessageKind kind) {
                                                 "hold",      "held",
                                                 "digests",   "digests-answer",
                                                 "list",      "list-answer",
-                                                "pull",      "pull-answer"};
+                                                "pull",      "pull-answer",
+                                                "relay",     "relayed",
+                                                "unrelayed"};
   auto index = static_cast<size_t>(kind);
   return index < std::size(kNames) ? kNames[index] : "unknown";
 }

@@ -58,8 +58,14 @@ enum class MessageKind : uint8_t {
   kListAnswer = 19,
   kPull = 20,
   kPullAnswer = 21,
+  kRelay = 22,
+  kRelayed = 23,
+  kUnrelayed = 24,
 };
 [[nodiscard]] std::string_view kind_name(MessageKind kind);
+
+// Of Hello::features: what a node does beside what all do.
+enum Feature : uint64_t { kRelays = 1 };  // It passes on what a kRelay brings.
 
 // First message of the dialer on a link. The acceptor answers with the same as a kWelcome, or with
 // a kRefusal.
@@ -145,6 +151,41 @@ struct Reset {
 struct Clean {
   uint64_t epoch = 0;
   void visit(auto& codec) { codec(epoch); }
+};
+
+// Batches for several nodes of the acceptor's data center, which passes them on: the frames that
+// they share cross the distance once. The streams are the dialer's, of the lane of this link.
+struct RelayTarget {
+  uint16_t node = 0;
+  uint64_t first = 0;  // As Batch::first; the frames are those that name this target.
+  bool has_mark = false;
+  uint64_t watermark = 0;
+  uint64_t published = 0;
+  void visit(auto& codec) { codec(node, first, has_mark, watermark, published); }
+};
+struct RelayFrame {
+  uint64_t stamp = 0;
+  uint64_t targets = 0;  // A bit per target, the lowest is the first's.
+  std::string_view bytes;
+  void visit(auto& codec) { codec(stamp, targets, bytes); }
+};
+struct Relay {
+  std::vector<RelayTarget> targets;  // 64 at most.
+  std::vector<RelayFrame> frames;
+  void visit(auto& codec) { codec(targets, frames); }
+};
+// A batch as it was passed on, of the stream of another node than the dialer.
+struct Relayed {
+  uint16_t origin = 0;
+  uint32_t incarnation = 0;
+  uint16_t lane = 0;
+  Batch batch;
+  void visit(auto& codec) { codec(origin, incarnation, lane, batch); }
+};
+// What was to be passed on to this node was dropped: there is no link to it.
+struct Unrelayed {
+  uint16_t node = 0;
+  void visit(auto& codec) { codec(node); }
 };
 
 struct KeyName {

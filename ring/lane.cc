@@ -44,7 +44,8 @@ Lane::Lane(const Topology& topology, const Identity& identity, uint16_t number,
       store_(store),
       steward_(steward),
       streams_(topology, identity.self, options.stream),
-      coordinator_(topology, identity.self, options.coordinator, store, streams_, outbox_) {
+      coordinator_(topology, identity.self, options.coordinator, store, streams_, outbox_),
+      gateways_(topology, identity.self, number, identity.lanes, options.stream, streams_) {
   DYNO_CHECK((steward != nullptr) == (number == 0) && identity.incarnation > 0);
   for (NodeIndex node = 0; node < topology.nodes().size(); ++node) {
     if (node != identity.self) own_links_[node].pause_us = options.dial_again_first_us;
@@ -68,6 +69,7 @@ Hello Lane::own_hello(uint16_t lane, uint64_t next) const {
   hello.lane = lane;
   hello.lanes = identity_.lanes;
   hello.topology = topology_.fingerprint();
+  hello.features = kRelays;
   hello.next = next;
   return hello;
 }
@@ -120,6 +122,7 @@ void Lane::link_closed(Now now, NodeIndex node) {
   link.again_us = now.mono_us + link.pause_us;
   link.pause_us = std::min(link.pause_us * 2, options_.dial_again_last_us);
   if (!was_up) return;
+  gateways_.link_down(node);
   if (StreamSender* sender = streams_.to(node)) sender->link_down();
   if (steward_ != nullptr) steward_->link_down(now, node);
   coordinator_.link_down(now, node);
@@ -174,6 +177,10 @@ bool Lane::handle_own(Now now, NodeIndex node, OwnLink& link, const PeerMessage&
       return take<CompareAnswer>(message, [&](const CompareAnswer& answer) {
         coordinator_.handle_compare_answer(now, node, message.id, answer);
       });
+    case MessageKind::kUnrelayed:
+      return take<Unrelayed>(message, [&](const Unrelayed& unrelayed) {
+        gateways_.refused(now, node, unrelayed.node);
+      });
     case MessageKind::kHeld:
       return take<Held>(
           message, [&](const Held& held) { coordinator_.handle_held(node, message.id, held); });
@@ -207,6 +214,7 @@ bool Lane::handle_welcome(Now now, NodeIndex node, OwnLink& link, const PeerMess
   link.incarnation = hello.incarnation;
   outbox_.notes.push_back(PeerSeen{node, hello.incarnation, hello.lanes});
   coordinator_.link_up(node);
+  gateways_.link_up(node, hello);
   if (steward_ != nullptr) steward_->link_up(now, node);
   return true;
 }
@@ -259,6 +267,10 @@ std::string Lane::handle_accepted(Now now, LinkId id, AcceptedLink& link,
   switch (message.kind) {
     case MessageKind::kBatch:
       return handle_batch(now, link, message.body);
+    case MessageKind::kRelay:
+      return handle_relay(now, id, link, message.body);
+    case MessageKind::kRelayed:
+      return handle_relayed(now, link, message.body);
     case MessageKind::kReset:
       return handle_reset(link, message.body);
     case MessageKind::kForward: {
@@ -317,7 +329,13 @@ std::string Lane::handle_hello(LinkId id, AcceptedLink& link, const PeerMessage&
 std::string Lane::handle_batch(Now now, AcceptedLink& link, std::string_view body) {
   Batch batch;
   if (!read_body(body, &batch)) return "a broken batch";
-  StreamReceiver& stream = inbound_of(link)->stream;
+  return apply_batch(now, link.node, link.lane, batch);
+}
+
+// Of a stream whose link is up: empty, or why that link is to be closed.
+std::string Lane::apply_batch(Now now, NodeIndex origin, uint16_t lane, const Batch& batch) {
+  Inbound& inbound = inbound_.at({origin, lane});
+  StreamReceiver& stream = inbound.stream;
   for (const auto& [number, frame] : stream.receive(batch)) {
     Store::Applied applied = store_.apply(frame.bytes);
     if (applied.refusal == Store::Refusal::kTooEarly) return "a stamp of the far future";
@@ -326,13 +344,57 @@ std::string Lane::handle_batch(Now now, AcceptedLink& link, std::string_view bod
     if (applied.dominated != 0) stream.note_dominated(number, applied.dominated);
     for (auto& [db, name] : applied.to_pull) {
       Token token = token_of(name, identity_.hash_seed);
-      coordinator_.pull(now, link.node, {{db, std::move(name), token}}, 0, 0);
+      coordinator_.pull(now, origin, {{db, std::move(name), token}}, 0, 0);
     }
   }
   if (auto mark = stream.take_mark()) {
     outbox_.notes.push_back(
-        MarkSeen{link.node, link.incarnation, link.lane, mark->watermark, mark->published});
+        MarkSeen{origin, inbound.incarnation, lane, mark->watermark, mark->published});
   }
+  return "";
+}
+
+// Takes this node's part, and passes the others on.
+std::string Lane::handle_relay(Now now, LinkId id, AcceptedLink& link, std::string_view body) {
+  Relay relay;
+  if (!read_body(body, &relay) || relay.targets.size() > Gateways::kTargetsMax) {
+    return "a broken relay";
+  }
+  for (size_t i = 0; i < relay.targets.size(); ++i) {
+    const RelayTarget& target = relay.targets[i];
+    bool is_near = target.node < topology_.nodes().size() && target.node != link.node &&
+                   topology_.node(target.node).dc_index == topology_.node(identity_.self).dc_index;
+    if (!is_near) return "a relay to a node that is not of this data center";
+    Batch batch{target.first, {}, target.has_mark, target.watermark, target.published};
+    for (const RelayFrame& frame : relay.frames) {
+      if ((frame.targets >> i & 1) != 0) batch.frames.push_back({frame.stamp, frame.bytes});
+    }
+    if (batch.frames.empty() && !batch.has_mark) continue;
+    if (target.node == identity_.self) {
+      std::string why = apply_batch(now, link.node, link.lane, batch);
+      if (!why.empty()) return why;
+    } else if (is_linked(target.node)) {
+      Relayed relayed{link.node, link.incarnation, link.lane, std::move(batch)};
+      write_message(MessageKind::kRelayed, 0, relayed, &outbox_.to_nodes[target.node]);
+    } else {
+      Unrelayed unrelayed{target.node};
+      write_message(MessageKind::kUnrelayed, 0, unrelayed, &outbox_.to_links[id]);
+    }
+  }
+  return "";
+}
+
+// What does not belong to a stream that is here now is dropped: its sender finds out.
+std::string Lane::handle_relayed(Now now, const AcceptedLink& link, std::string_view body) {
+  Relayed relayed;
+  if (!read_body(body, &relayed) || relayed.origin == link.node) return "a broken relayed";
+  auto found = inbound_.find({relayed.origin, relayed.lane});
+  if (found == inbound_.end() || found->second.incarnation != relayed.incarnation ||
+      found->second.link == 0) {
+    return "";
+  }
+  std::string why = apply_batch(now, relayed.origin, relayed.lane, relayed.batch);
+  if (!why.empty()) close(found->second.link, std::move(why));
   return "";
 }
 
@@ -359,6 +421,7 @@ void Lane::handle_note(Now now, const Note& note) {
   if (const auto* changed = std::get_if<ViewChanged>(&note)) {
     view_ = changed->view;
     coordinator_.set_view(view_);
+    gateways_.set_view(view_);
     // What an incarnation with a successor still has to say is not listened to.
     std::vector<LinkId> outdated;
     for (const auto& [id, link] : accepted_) {
@@ -402,6 +465,7 @@ void Lane::handle_timeout(Now now) {
     for (auto& [node, sender] : streams_.all()) sender.set_mark(watermark, view_->published);
   }
   coordinator_.handle_timeout(now);
+  gateways_.handle_timeout(now);
   if (steward_ != nullptr) steward_->handle_timeout(now);
 }
 
@@ -416,8 +480,9 @@ int64_t Lane::next_timeout() const {
 }
 
 Outbox& Lane::drain() {
+  gateways_.fill(&outbox_.to_nodes);
   for (auto& [node, sender] : streams_.all()) {
-    if (sender.has_work()) sender.fill(&outbox_.to_nodes[node]);
+    if (sender.has_work() && !gateways_.carries(node)) sender.fill(&outbox_.to_nodes[node]);
   }
   for (auto& [key, inbound] : inbound_) {
     if (inbound.link == 0) continue;

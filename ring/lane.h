@@ -32,6 +32,7 @@
 
 #include "protocol/peer_message.h"
 #include "ring/coordinator.h"
+#include "ring/gateways.h"
 #include "ring/machine.h"
 #include "ring/outbox.h"
 #include "ring/store.h"
@@ -109,6 +110,7 @@ class Lane {
     auto found = own_links_.find(node);
     return found != own_links_.end() && found->second.state == LinkState::kUp;
   }
+  [[nodiscard]] const GatewayCounts& gateway_counts() const { return gateways_.counts(); }
   [[nodiscard]] Streams& streams() { return streams_; }
   [[nodiscard]] size_t hint_bytes();  // Of all streams: what peers have not acknowledged.
   // Links of others that were closed for what they said.
@@ -144,6 +146,9 @@ class Lane {
   std::string handle_accepted(Now now, LinkId id, AcceptedLink& link, const PeerMessage& message);
   std::string handle_hello(LinkId id, AcceptedLink& link, const PeerMessage& message);
   std::string handle_batch(Now now, AcceptedLink& link, std::string_view body);
+  std::string handle_relay(Now now, LinkId id, AcceptedLink& link, std::string_view body);
+  std::string handle_relayed(Now now, const AcceptedLink& link, std::string_view body);
+  std::string apply_batch(Now now, NodeIndex origin, uint16_t lane, const Batch& batch);
   std::string handle_reset(AcceptedLink& link, std::string_view body);
   void hang_up(Now now, NodeIndex node, std::string reason);
   void close(LinkId link, std::string reason);
@@ -159,6 +164,7 @@ class Lane {
   Outbox outbox_;
   Streams streams_;
   Coordinator coordinator_;
+  Gateways gateways_;
   SharedView view_;
   std::map<NodeIndex, OwnLink> own_links_;
   std::map<LinkId, AcceptedLink> accepted_;

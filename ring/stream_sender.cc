@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ring/stream_sender.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "protocol/check.h"
@@ -8,9 +9,9 @@
 
 namespace dyno {
 
-uint64_t StreamSender::append(SharedFrame frame) {
+uint64_t StreamSender::append(SharedFrame frame, uint64_t order) {
   log_bytes_ += cost_of(*frame);
-  log_.push_back(std::move(frame));
+  log_.push_back({order, std::move(frame)});
   uint64_t number = last();
   if (log_bytes_ > limits_.log_bytes_max) collapse();
   return number;
@@ -62,7 +63,7 @@ void StreamSender::link_down() {
 
 StreamSender::Acknowledged StreamSender::acknowledge(const Ack& ack) {
   Acknowledged result;
-  if (!link_is_up_ || ack.through > sent_) return result;
+  if (!link_is_up_ || ack.through > reached_) return result;
   result.valid = true;
   result.first = first_;
   result.through = ack.through;
@@ -70,20 +71,40 @@ StreamSender::Acknowledged StreamSender::acknowledge(const Ack& ack) {
     if (frame.number >= first_ && frame.number <= ack.through) result.dominated.push_back(frame);
   }
   while (first_ <= ack.through) {
-    window_bytes_ -= cost_of(*log_.front());
+    // Behind `sent` are frames that arrived although they were to be sent again.
+    if (first_ <= sent_) window_bytes_ -= cost_of(*log_.front().frame);
     drop_front();
   }
-  if (ack.gap) {
-    sent_ = first_ - 1;
-    window_bytes_ = 0;
-    mark_due_ = watermark_ != 0;
-  }
+  sent_ = std::max(sent_, first_ - 1);
+  if (ack.gap) rewind();
   return result;
 }
 
 void StreamSender::clean(uint64_t epoch) {
   if (epoch != epoch_ || reset_due_) return;
   dirty_.clear();
+  mark_due_ = watermark_ != 0;
+}
+
+const StreamSender::Unsent* StreamSender::next_unsent() const {
+  if (sent_ == last() || window_bytes_ >= limits_.window_bytes_max) return nullptr;
+  return &log_[sent_ + 1 - first_];
+}
+
+void StreamSender::take_next() {
+  window_bytes_ += cost_of(*log_[sent_ + 1 - first_].frame);
+  reached_ = std::max(reached_, ++sent_);
+}
+
+std::optional<StreamSender::Mark> StreamSender::take_mark() {
+  if (!mark_due_ || !may_mark() || sent_ != last()) return std::nullopt;
+  mark_due_ = false;
+  return Mark{watermark_, published_};
+}
+
+void StreamSender::rewind() {
+  sent_ = first_ - 1;
+  window_bytes_ = 0;
   mark_due_ = watermark_ != 0;
 }
 
@@ -106,18 +127,16 @@ void StreamSender::write_batch(std::string* out) {
   batch.first = sent_ + 1;
   size_t bytes = 0;
   while (sent_ < last() && (bytes == 0 || bytes < limits_.batch_bytes_max)) {
-    const Frame& frame = *log_[sent_ + 1 - first_];
+    const Frame& frame = *log_[sent_ + 1 - first_].frame;
     if (bytes != 0 && bytes + cost_of(frame) > limits_.batch_bytes_max) break;
     batch.frames.push_back({frame.stamp, frame.bytes});
     bytes += cost_of(frame);
-    ++sent_;
+    take_next();
   }
-  window_bytes_ += bytes;
-  if (sent_ == last() && may_mark() && mark_due_) {
+  if (auto mark = take_mark()) {
     batch.has_mark = true;
-    batch.watermark = watermark_;
-    batch.published = published_;
-    mark_due_ = false;
+    batch.watermark = mark->watermark;
+    batch.published = mark->published;
   }
   write_message(MessageKind::kBatch, 0, batch, out);
 }
@@ -127,13 +146,13 @@ bool StreamSender::may_mark() const {
 }
 
 void StreamSender::drop_front() {
-  log_bytes_ -= cost_of(*log_.front());
+  log_bytes_ -= cost_of(*log_.front().frame);
   log_.pop_front();
   ++first_;
 }
 
 void StreamSender::collapse() {
-  for (const SharedFrame& frame : log_) {
+  for (const auto& [order, frame] : log_) {
     if (frame->tokens.empty()) dirty_.insert_all();
     for (Token token : frame->tokens) dirty_.insert(slot_of(token));
   }
@@ -142,6 +161,7 @@ void StreamSender::collapse() {
   log_bytes_ = 0;
   window_bytes_ = 0;
   sent_ = first_ - 1;
+  reached_ = std::max(reached_, sent_);
   ++epoch_;
   ++collapses_;
   reset_due_ = true;

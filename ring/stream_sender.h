@@ -10,6 +10,9 @@
 //   numbers   1 .. acked | first .. sent | .. last
 //   always    first <= sent + 1 <= last + 1; the log holds first to last
 //
+// Frames are sent by fill(), or taken one by one to go another way (gateways.h); the peer cannot
+// tell, and what was lost there is sent again after rewind().
+//
 // A peer that knows nothing of the stream (it lost its memory, or is new) gets it from 1 if that is
 // still there; else all slots are dirty to it.
 //
@@ -20,6 +23,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,8 +59,9 @@ class StreamSender {
 
   explicit StreamSender(const StreamLimits& limits) : limits_(limits) {}
 
-  // Queues a frame and returns its number.
-  uint64_t append(SharedFrame frame);
+  // Queues a frame and returns its number. `order` numbers the frames of the lane, whatever their
+  // streams: where it is the same, so is the frame.
+  uint64_t append(SharedFrame frame, uint64_t order = 0);
   // Everything that this lane originated up to `watermark` was appended, and this node is complete
   // up to `published` (frontier.h). Later calls replace earlier ones.
   void set_mark(Stamp watermark, Stamp published);
@@ -78,6 +83,25 @@ class StreamSender {
   // Appends the messages that may be sent now; false when there were none.
   bool fill(std::string* out);
 
+  struct Unsent {
+    uint64_t order = 0;
+    SharedFrame frame;
+  };
+  struct Mark {
+    Stamp watermark = 0;
+    Stamp published = 0;
+  };
+  // Whether nothing but frames and marks is to be sent.
+  [[nodiscard]] bool is_plain() const { return link_is_up_ && !reset_due_ && dirty_.empty(); }
+  // What may be sent next; null: nothing now. take_next() counts it as sent.
+  [[nodiscard]] const Unsent* next_unsent() const;
+  void take_next();
+  // The mark, when it is due and all frames are sent.
+  [[nodiscard]] std::optional<Mark> take_mark();
+  // What was sent and not acknowledged is sent again.
+  void rewind();
+
+  [[nodiscard]] uint64_t sent() const { return sent_; }
   [[nodiscard]] uint64_t last() const { return first_ + log_.size() - 1; }
   [[nodiscard]] uint64_t acked() const { return first_ - 1; }
   [[nodiscard]] size_t log_bytes() const { return log_bytes_; }
@@ -98,9 +122,10 @@ class StreamSender {
   void write_batch(std::string* out);
 
   const StreamLimits limits_;
-  std::deque<SharedFrame> log_;
-  uint64_t first_ = 1;  // Number of the log's front.
-  uint64_t sent_ = 0;   // Number of the last frame sent on this link.
+  std::deque<Unsent> log_;
+  uint64_t first_ = 1;    // Number of the log's front.
+  uint64_t sent_ = 0;     // Number of the last frame sent, or to be taken for sent.
+  uint64_t reached_ = 0;  // The largest that sent_ ever was.
   size_t log_bytes_ = 0;
   size_t window_bytes_ = 0;  // Of frames first to sent.
   bool link_is_up_ = false;

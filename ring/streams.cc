@@ -12,9 +12,10 @@ Streams::Streams(const Topology& topology, NodeIndex self, const StreamLimits& l
 
 void Streams::publish(const SharedFrame& frame,
                       std::vector<std::pair<NodeIndex, uint64_t>>* queued) {
+  ++published_;
   if (frame->tokens.empty()) {
     for (auto& [node, sender] : senders_) {
-      uint64_t number = sender.append(frame);
+      uint64_t number = sender.append(frame, published_);
       if (queued != nullptr) queued->push_back({node, number});
     }
     return;
@@ -22,7 +23,7 @@ void Streams::publish(const SharedFrame& frame,
   for (NodeIndex node : receivers(frame->tokens)) {
     StreamSender* sender = to(node);
     if (sender == nullptr) continue;  // A key that this node does not own: nobody's business.
-    uint64_t number = sender->append(frame);
+    uint64_t number = sender->append(frame, published_);
     if (queued != nullptr) queued->push_back({node, number});
   }
 }

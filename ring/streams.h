@@ -31,6 +31,7 @@ class Streams {
   const Topology& topology_;
   const NodeIndex self_;
   std::map<NodeIndex, StreamSender> senders_;
+  uint64_t published_ = 0;  // Frames.
 };
 
 }  // namespace dyno

@@ -401,6 +401,9 @@ void add_ring(RingNode& ring, std::string* text) {
   add("ring_reads_compared", figures.counts.compared);
   add("ring_read_repairs", figures.counts.states_merged + figures.counts.racks_behind);
   add("ring_writes_restamped", figures.counts.restamped);
+  add("ring_gateway_writes", figures.gateways.frames);
+  add("ring_gateway_copies", figures.gateways.copies);
+  add("ring_gateways_left", figures.gateways.left);
   add("ring_links_missing", figures.missing_links);
   add("ring_links_closed", figures.closed_links);
   add("ring_blocked_here_for_others", figures.blocked_runs);

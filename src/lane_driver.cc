@@ -332,6 +332,7 @@ void LaneDriver::look_around(int64_t now_us) {
   collect_some();
   LaneFigures figures;
   figures.counts = lane_->coordinator().counts();
+  figures.gateways = lane_->gateway_counts();
   figures.unanswered = lane_->coordinator().unanswered();
   figures.closed_links = lane_->closed_links() + closed_greetings_;
   figures.blocked_runs = runs_.blocked();

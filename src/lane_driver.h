@@ -41,6 +41,7 @@ struct LaneFigures {
     bool linked = false;
   };
   CoordinatorCounts counts;
+  GatewayCounts gateways;
   uint64_t unanswered = 0;
   uint64_t closed_links = 0;
   uint64_t blocked_runs = 0;

@@ -182,6 +182,9 @@ LaneFigures RingNode::figures() const {
     sum.counts.restamped += each.counts.restamped;
     sum.counts.refused += each.counts.refused;
     sum.counts.unknown += each.counts.unknown;
+    sum.gateways.frames += each.gateways.frames;
+    sum.gateways.copies += each.gateways.copies;
+    sum.gateways.left += each.gateways.left;
     sum.unanswered += each.unanswered;
     sum.closed_links += each.closed_links;
     sum.blocked_runs += each.blocked_runs;

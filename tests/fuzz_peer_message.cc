@@ -75,5 +75,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   dyno::read_and_write<dyno::ListAnswer>(bytes);
   dyno::read_and_write<dyno::Pull>(bytes);
   dyno::read_and_write<dyno::PullAnswer>(bytes);
+  dyno::read_and_write<dyno::Relay>(bytes);
+  dyno::read_and_write<dyno::Relayed>(bytes);
+  dyno::read_and_write<dyno::Unrelayed>(bytes);
   return 0;
 }

@@ -31,6 +31,7 @@ class HeldLink:
     def __init__(self, target_port):
         self.target_port = target_port
         self.delay_seconds = 0.0
+        self.bytes_forth = 0
         self._held = {True: False, False: False}  # By direction: forth, and back to the dialer.
         self._flows = []
         self._breaking = threading.Event()
@@ -101,6 +102,7 @@ class HeldLink:
         except OSError:
             part = b""
         flow.ended = not part
+        self.bytes_forth += len(part) if flow.forth else 0
         flow.chunks.append((time.monotonic() + self.delay_seconds, part))
 
     def _pass_on(self, flow):

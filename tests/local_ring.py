@@ -166,6 +166,8 @@ class Ring:
             time.sleep(0.05)
 
     def await_normal(self, nodes):
+        time.sleep(0.15)  # INFO may be 0.1 s old.
+
         def judge():
             for node in nodes:
                 found = self.ring_info(node)
@@ -180,8 +182,8 @@ class Ring:
         self.await_true("all nodes are NORMAL and see each other", judge)
 
     def await_settled(self):
-        """Until nothing is on its way between the nodes; INFO may be 0.1 s old."""
-        time.sleep(0.25)
+        """Until nothing is on its way between the nodes."""
+        time.sleep(0.25)  # INFO may be 0.1 s old.
 
         def judge():
             return all(

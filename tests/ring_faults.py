@@ -112,7 +112,8 @@ class FaultTest(unittest.TestCase):
             time.sleep(0.3)
             self.assertEqual(each.perhaps, [])
             ring.pause(*there)
-            ring.await_nodes_up(here[0], 3)
+            for node in here:
+                ring.await_nodes_up(node, 3)
             with ring.client(here[0]) as client:
                 client.must("CLIENT", "CONSISTENCY", "WRITE", "DC_EACH_SAFE_QUORUM")
                 client.must("CLIENT", "CONSISTENCY", "READ", "DC_EACH_SAFE_QUORUM")
@@ -194,6 +195,52 @@ class FaultTest(unittest.TestCase):
                         self.assertGreaterEqual(taken, least)
                         self.assertLess(taken, most)
             ring.assert_equal(["k%d" % i for i in range(5)])
+
+    def test_one_copy_crosses(self):
+        """To three racks far away, over a node that passes it on; then that node dies."""
+        value = "x" * 100_000
+
+        def route(dialer, node):
+            return HeldLink(node.peer) if (dialer.dc, node.dc) == ("dc0", "dc1") else None
+
+        def crossed(ring):
+            first = ring.nodes[0]
+            return {node: ring.links[first, node].bytes_forth for node in ring.nodes[3:]}
+
+        with Ring(racks=3, dcs=2, options=["--server-threads=1"], route=route) as ring:
+            origin = ring.nodes[0]
+            with ring.client(origin) as client:
+                before = crossed(ring)
+                for i in range(200):
+                    client.must("SET", "k%d" % i, value)
+                ring.assert_equal(["k0", "k199"])
+                by_node = {node: count - before[node] for node, count in crossed(ring).items()}
+                # Digests of all slots, which are compared now and then, are half a megabyte.
+                self.assertLess(sum(by_node.values()), 200 * len(value) * 1.5)
+                info = ring.ring_info(origin)
+                self.assertGreaterEqual(int(info["ring_gateway_writes"]), 200)
+                self.assertGreaterEqual(int(info["ring_gateway_copies"]), 600)
+                gateway = max(by_node, key=by_node.get)
+                ring.kill(gateway)
+                for i in range(50):
+                    client.must("SET", "k%d" % i, "short")
+                others = [node for node in ring.nodes[3:] if node is not gateway]
+
+                def arrived():
+                    for node in others:
+                        with ring.client(node) as far:
+                            if far.must("MGET", *["k%d" % i for i in range(50)]) != [b"short"] * 50:
+                                return False
+                    return True
+
+                ring.await_true("the others have them", arrived)
+                ring.await_true(
+                    "the gateway was left",
+                    lambda: int(ring.ring_info(origin)["ring_gateways_left"]) > 0,
+                )
+                ring.start(gateway)
+                ring.await_normal(ring.nodes)
+                ring.assert_equal(["k%d" % i for i in range(50)])
 
     def test_broken_link_runs_nothing_twice(self):
         """An answer is lost: the client is told so, and nobody tries again."""

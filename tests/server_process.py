@@ -8,6 +8,7 @@ What it printed is kept in `log_path` until then, and shown when it did not star
 """
 
 import os
+import random
 import re
 import shlex
 import shutil
@@ -21,10 +22,14 @@ import resp_client
 
 
 def free_port():
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody has now, and that the system gives to nobody who dials out meanwhile."""
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", random.randrange(20000, 32000)))
+                return probe.getsockname()[1]
+            except OSError:
+                pass
 
 
 class ServerProcess:

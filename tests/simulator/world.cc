@@ -334,6 +334,10 @@ void World::collect_probes(const Process& process) {
     probe("write stamped anew", counts.restamped);
     probe("request refused", counts.refused);
     probe("request of unknown outcome", counts.unknown);
+    const GatewayCounts& gateways = lane->gateway_counts();
+    probe("frame sent to a gateway", gateways.frames);
+    probe("copies that it stood for", gateways.copies);
+    probe("gateway left", gateways.left);
   }
   if (!process.steward) return;
   const AntiEntropyCounts& counts = process.steward->anti_entropy().counts();
