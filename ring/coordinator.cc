@@ -156,7 +156,11 @@ std::string Coordinator::refusal_for(std::span<const Token> tokens) const {
 Coordinator::Operation& Coordinator::add(Now now, uint64_t id, Request request) {
   Operation& op = operations_[id];
   op.request = std::move(request);
-  for (const RequestKey& key : op.request.keys) op.tokens.push_back(key.token);
+  charge(op, op.request.command.size() + op.request.context.size());
+  for (const RequestKey& key : op.request.keys) {
+    op.tokens.push_back(key.token);
+    charge(op, key.name.size());
+  }
   arm(id, op.request.deadline_us);
   if (!op.request.write || op.request.repeatable) {
     int64_t left = op.request.deadline_us == kNever ? kNever : op.request.deadline_us - now.mono_us;
@@ -166,13 +170,25 @@ Coordinator::Operation& Coordinator::add(Now now, uint64_t id, Request request) 
   return op;
 }
 
+void Coordinator::charge(Operation& op, size_t bytes) {
+  op.bytes += bytes;
+  bytes_ += bytes;
+}
+
+void Coordinator::erase(uint64_t id, const Operation& op) {
+  bytes_ -= op.bytes;
+  timers_.erase({op.request.deadline_us, id});
+  timers_.erase({op.hedge_us, id});
+  operations_.erase(id);
+}
+
 void Coordinator::arm(uint64_t id, int64_t at_us) {
   if (at_us != kNever) timers_.insert({at_us, id});
 }
 
 void Coordinator::begin(Now now, Request request) {
   DYNO_CHECK(!request.keys.empty());
-  if (operations_.size() >= options_.requests_max) {
+  if (is_full()) {
     outbox_.answers.push_back({request.id, Outcome::kNotApplied,
                                error("TRYAGAIN too many requests wait for other nodes")});
     ++counts_.refused;
@@ -223,7 +239,7 @@ void Coordinator::handle_forward(Now now, LinkId link, uint64_t id, const Forwar
   request.context = forward.context;
   request.command = forward.command;
   std::string refusal;
-  if (operations_.size() >= options_.requests_max) {
+  if (is_full()) {
     refusal = error("TRYAGAIN too many requests wait for other nodes");
   } else if (request.hops != 1 || request.keys.empty()) {
     refusal = error("TRYAGAIN the request was forwarded too often");
@@ -290,6 +306,7 @@ void Coordinator::ran(Now now, uint64_t run, std::string reply, std::vector<Fram
   DYNO_CHECK(found != operations_.end() && found->second.phase == Phase::kRunning);
   Operation& op = found->second;
   op.reply = std::move(reply);
+  charge(op, op.reply.size());
   for (Frame& frame : frames) {
     op.frames.push_back(std::make_shared<const Frame>(std::move(frame)));
   }
@@ -329,9 +346,7 @@ void Coordinator::finish(uint64_t id, Outcome outcome, std::string bytes) {
     write_message(MessageKind::kReply, op.link_id, reply, &outbox_.to_links[op.link]);
   }
   drop_waits(op);
-  timers_.erase({op.request.deadline_us, id});
-  timers_.erase({op.hedge_us, id});
-  operations_.erase(found);
+  erase(id, op);
 }
 
 void Coordinator::link_up(NodeIndex node) {

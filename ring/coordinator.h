@@ -50,7 +50,10 @@ struct CoordinatorOptions {
   bool may_leave_dc = false;  // Requests may run in another data center when none here can.
   // After this share of its time, a read asks further racks.
   int hedge_percent = 25;
-  size_t requests_max = 65536;  // Unanswered, of this lane; more are refused with TRYAGAIN.
+  // Unanswered, of this lane; more are refused with TRYAGAIN. The bytes are those of requests and
+  // of replies that wait for acknowledgements; the one that passes the bound is still taken.
+  size_t requests_max = 65536;
+  size_t request_bytes_max = size_t{256} << 20;
 };
 
 // What is to be done with a request, before it is begun.
@@ -109,6 +112,7 @@ class Coordinator {
 
   [[nodiscard]] const CoordinatorCounts& counts() const { return counts_; }
   [[nodiscard]] size_t unanswered() const { return operations_.size(); }
+  [[nodiscard]] size_t unanswered_bytes() const { return bytes_; }
   [[nodiscard]] std::string describe() const;
 
  private:
@@ -134,6 +138,7 @@ class Coordinator {
     std::vector<NodeIndex> tried;    // Nodes that it was forwarded to, ever.
     std::vector<NodeIndex> pending;  // Nodes of which a reply may still come.
     std::string reply;
+    size_t bytes = 0;  // Its part of bytes_.
     std::vector<SharedFrame> frames;
     std::vector<std::pair<NodeIndex, uint64_t>> waits;  // Its entries of waits_.
     bool restamped = false;
@@ -162,6 +167,11 @@ class Coordinator {
   void hedge(Now now, uint64_t id, Operation& op);
   void lose(Now now, uint64_t id, Operation& op, NodeIndex node);
   void arm(uint64_t id, int64_t at_us);
+  [[nodiscard]] bool is_full() const {
+    return operations_.size() >= options_.requests_max || bytes_ > options_.request_bytes_max;
+  }
+  void charge(Operation& op, size_t bytes);
+  void erase(uint64_t id, const Operation& op);
 
   // Quorums: coordinator_quorum.cc.
   void begin_quorum(Operation& op, bool only_reachable);
@@ -193,6 +203,7 @@ class Coordinator {
   SharedView view_;
   std::vector<bool> linked_;  // By node: this lane's own link is up.
   std::map<uint64_t, Operation> operations_;
+  size_t bytes_ = 0;  // Of operations_.
   uint64_t next_op_ = 1;
   std::set<std::pair<int64_t, uint64_t>> timers_;  // Deadlines and hedges.
   // Frames that requests wait for: (peer, number) -> operation.

@@ -212,7 +212,7 @@ void Coordinator::handle_hold(Now now, LinkId link, NodeIndex from, uint64_t id,
 
 void Coordinator::pull(Now now, NodeIndex from, std::vector<RequestKey> keys, LinkId link,
                        uint64_t id) {
-  bool can_pull = linked_[from] && !keys.empty() && operations_.size() < options_.requests_max;
+  bool can_pull = linked_[from] && !keys.empty() && !is_full();
   Request request;
   request.deadline_us = now.mono_us + kHoldUs;
   request.keys = std::move(keys);
@@ -235,9 +235,7 @@ void Coordinator::answer_hold(uint64_t id, bool held) {
     Held body{held};
     write_message(MessageKind::kHeld, op.link_id, body, &outbox_.to_links[op.link]);
   }
-  timers_.erase({op.request.deadline_us, id});
-  timers_.erase({op.hedge_us, id});
-  operations_.erase(found);
+  erase(id, op);
 }
 
 void Coordinator::handle_held(NodeIndex from, uint64_t id, const Held& held) {

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/session.h"
@@ -81,12 +82,30 @@ inline constexpr std::string_view kBadClientName =
 
 // A reply that has its place in the order of a client's replies and is not there yet, or stands
 // behind one that is not.
-struct PendingReply {
+class PendingReply {
+ public:
+  // `total` is the sum over a thread's pending replies.
+  explicit PendingReply(std::shared_ptr<std::atomic<int64_t>> total) : total_(std::move(total)) {}
+  ~PendingReply() { total_->fetch_sub(static_cast<int64_t>(bytes_.size())); }
+  PendingReply(const PendingReply&) = delete;
+  PendingReply& operator=(const PendingReply&) = delete;
+
+  // The reply is there. REQUIRES: once.
+  void settle(std::string bytes) {
+    bytes_ = std::move(bytes);
+    total_->fetch_add(static_cast<int64_t>(bytes_.size()));
+    done = true;
+  }
+  [[nodiscard]] const std::string& bytes() const { return bytes_; }
+
   bool done = false;
-  bool silent = false;  // CLIENT REPLY OFF or SKIP: to be thrown away.
-  std::string bytes;
+  bool silent = false;        // CLIENT REPLY OFF or SKIP: to be thrown away.
   std::vector<Token> tokens;  // Of the request's keys.
   bool write = false;
+
+ private:
+  std::string bytes_;
+  const std::shared_ptr<std::atomic<int64_t>> total_;
 };
 
 // A key under WATCH that another node owns, as it was then.

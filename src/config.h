@@ -107,7 +107,8 @@ struct Config {
     std::atomic<Level> write_consistency{Level::kDcOne};
     std::atomic<RingFailover> failover{RingFailover::kDatacenter};
     std::atomic<int64_t> timeout_ms{0};
-    std::atomic<int64_t> hint_bytes_max{0};  // of one thread for one peer
+    std::atomic<int64_t> hint_bytes_max{0};     // of one thread for one peer
+    std::atomic<int64_t> pending_bytes_max{0};  // of one thread
   } ring;
 
   struct Storage {

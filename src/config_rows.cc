@@ -251,7 +251,15 @@ void add_ring_rows(std::vector<ConfigRow>& rows, Config& config) {
         .fallback = "64mb",
         .number = bind(ring.hint_bytes_max),
         .doc = "What each thread keeps in memory for a peer that is away; beyond it only the "
-               "slots to be compared are kept."}});
+               "slots to be compared are kept."},
+       {.name = "ring.pending_limit",
+        .alias = "ring-pending-limit",
+        .shape = bytes(1 << 20, int64_t{1} << 40),
+        .fallback = "256mb",
+        .number = bind(ring.pending_bytes_max),
+        .doc = "What each thread keeps of requests that wait for other nodes, and of replies that "
+               "wait behind theirs. Beyond it a pipeline waits for its replies, and when requests "
+               "alone are more, further ones are refused with TRYAGAIN."}});
 }
 
 void add_storage_rows(std::vector<ConfigRow>& rows, Config& config) {

@@ -394,6 +394,7 @@ void add_ring(RingNode& ring, std::string* text) {
   add("ring_hint_bytes", bytes);
   add("ring_hint_slots", slots);
   add("ring_requests_waiting", figures.unanswered);
+  add("ring_pending_bytes", figures.pending_bytes);
   add("ring_requests_forwarded", figures.counts.forwarded);
   add("ring_requests_failed_over", figures.counts.failed_over);
   add("ring_requests_refused", figures.counts.refused);

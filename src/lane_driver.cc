@@ -334,6 +334,7 @@ void LaneDriver::look_around(int64_t now_us) {
   figures.counts = lane_->coordinator().counts();
   figures.gateways = lane_->gateway_counts();
   figures.unanswered = lane_->coordinator().unanswered();
+  figures.pending_bytes = static_cast<uint64_t>(gate_.pending_bytes());
   figures.closed_links = lane_->closed_links() + closed_greetings_;
   figures.blocked_runs = runs_.blocked();
   figures.peers.resize(node_.topology().nodes().size());

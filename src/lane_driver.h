@@ -43,6 +43,7 @@ struct LaneFigures {
   CoordinatorCounts counts;
   GatewayCounts gateways;
   uint64_t unanswered = 0;
+  uint64_t pending_bytes = 0;  // Of unanswered requests, and of replies that wait for their turn.
   uint64_t closed_links = 0;
   uint64_t blocked_runs = 0;
   uint64_t missing_links = 0;  // To nodes that are there. Of a sum only.

@@ -236,7 +236,7 @@ void NetworkThread::hand_over_pending(uint64_t id) {
   with_client(id, [this](Client& client) {
     while (!client.pending.empty() && client.pending.front()->done) {
       const PendingReply& place = *client.pending.front();
-      if (!place.silent) client.out.append(place.bytes);
+      if (!place.silent) client.out.append(place.bytes());
       client.pending.pop_front();
     }
     if (client.parked && client.pending.size() <= client.parked_until) {
@@ -496,9 +496,8 @@ void NetworkThread::after_command(Client& client) {
   }
   if (!client.pending.empty()) [[unlikely]] {
     // It stands behind replies that are not there yet.
-    auto place = std::make_shared<PendingReply>();
-    place->done = true;
-    place->bytes = client.out.view().substr(client.reply_begun);
+    std::shared_ptr<PendingReply> place = lane_->gate().make_place();
+    place->settle(std::string(client.out.view().substr(client.reply_begun)));
     client.out.truncate(client.reply_begun);
     client.pending.push_back(std::move(place));
   }

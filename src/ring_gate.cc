@@ -146,6 +146,7 @@ RingGate::Take RingGate::take(Client& client, Args args, std::string_view bytes,
   const CommandSpec* spec = node_.server().commands().find(args);
   if (spec == nullptr || !client.authenticated || !has_arity(*spec, args)) return Take::kHere;
   Special special = special_of(*spec);
+  if (!client.pending.empty() && is_full()) return park(client, 0);
   if (client.in_multi && (spec->flags & kControlsMulti) == 0) return Take::kHere;
   static thread_local std::vector<int> indexes;
   indexes.clear();
@@ -261,8 +262,20 @@ void RingGate::scatter(Client& client, const CommandSpec& spec, Args args,
   }
 }
 
+RingGate::Place RingGate::make_place() const {
+  return std::make_shared<PendingReply>(reply_bytes_);
+}
+
+int64_t RingGate::pending_bytes() const {
+  return reply_bytes_->load() + static_cast<int64_t>(lane_.coordinator().unanswered_bytes());
+}
+
+bool RingGate::is_full() const {
+  return pending_bytes() > node_.server().config().ring.pending_bytes_max.load();
+}
+
 RingGate::Place RingGate::add_place(Client& client) {
-  auto place = std::make_shared<PendingReply>();
+  Place place = make_place();
   place->silent = client.reply_mode != ReplyMode::kOn;
   if (client.reply_mode == ReplyMode::kSkipThis) client.reply_mode = ReplyMode::kOn;
   client.pending.push_back(place);
@@ -301,8 +314,7 @@ void RingGate::settle(uint64_t client, const Place& place, std::string bytes) {
   if (bytes.starts_with('-')) {
     count_error(std::string_view(bytes).substr(1, bytes.find("\r\n") - 1));
   }
-  place->bytes = std::move(bytes);
-  place->done = true;
+  place->settle(std::move(bytes));
   if (answered_.empty() || answered_.back() != client) answered_.push_back(client);
 }
 

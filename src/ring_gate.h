@@ -8,13 +8,15 @@
 // its client's `pending`, and what is answered at once while others wait gets a place behind them.
 // A pipeline goes on meanwhile, except where order could show: commands without keys, transactions
 // and blocking commands wait until nothing is pending, and so does a request above DC_ONE for a key
-// that a pending one writes.
+// that a pending one writes. It also waits while a thread has more than ring.pending_limit bytes of
+// requests and replies that wait.
 //
 // Commands over keys of several owners are split where each key stands for itself (MGET, MSET, DEL,
 // UNLINK, EXISTS, TOUCH); those over the whole data set ask every node of this rack, since a rack
 // holds everything.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -50,6 +52,12 @@ class RingGate {
   // Hands replies that are complete to their clients.
   void flush_answered();
 
+  using Place = std::shared_ptr<PendingReply>;
+  // A place for a reply of this thread.
+  [[nodiscard]] Place make_place() const;
+  // Of requests that are unanswered, and of replies that wait for their turn.
+  [[nodiscard]] int64_t pending_bytes() const;
+
  private:
   enum class Special : uint8_t {
     kNone,
@@ -64,7 +72,6 @@ class RingGate {
     kSwap,
     kSort,
   };
-  using Place = std::shared_ptr<PendingReply>;
   // Takes the reply of a request; empty: the reply is the client's as it is.
   using Then = std::function<void(std::string)>;
   struct Waiting {
@@ -90,6 +97,7 @@ class RingGate {
   [[nodiscard]] SessionFacts facts_of(const Client& client) const;
   [[nodiscard]] Take refuse(Client& client, std::string_view error);
   Place add_place(Client& client);
+  [[nodiscard]] bool is_full() const;
   void begin(uint64_t client, const Place& place, Asked asked, Then then);
   void settle(uint64_t client, const Place& place, std::string bytes);
 
@@ -116,6 +124,8 @@ class RingGate {
   std::vector<Special> specials_;  // By the index of the command's row.
   std::vector<NodeIndex> rack_;    // The nodes of this rack.
   std::unordered_map<uint64_t, Waiting> waiting_;
+  // Shared with the places, which may be the last to go.
+  std::shared_ptr<std::atomic<int64_t>> reply_bytes_ = std::make_shared<std::atomic<int64_t>>(0);
   uint64_t next_request_ = 1;
   std::vector<uint64_t> answered_;  // Clients with replies to be handed over.
 };

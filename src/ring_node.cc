@@ -82,6 +82,7 @@ LaneOptions RingNode::lane_options() const {
   LaneOptions options;
   options.stream.log_bytes_max = static_cast<size_t>(ring.hint_bytes_max.load());
   options.coordinator.hash_seed = identity_.hash_seed;
+  options.coordinator.request_bytes_max = static_cast<size_t>(ring.pending_bytes_max.load());
   options.coordinator.may_leave_dc = ring.failover.load() == RingFailover::kAll;
   return options;
 }
@@ -186,6 +187,7 @@ LaneFigures RingNode::figures() const {
     sum.gateways.copies += each.gateways.copies;
     sum.gateways.left += each.gateways.left;
     sum.unanswered += each.unanswered;
+    sum.pending_bytes += each.pending_bytes;
     sum.closed_links += each.closed_links;
     sum.blocked_runs += each.blocked_runs;
     for (size_t i = 0; i < each.peers.size(); ++i) {

@@ -242,6 +242,48 @@ class FaultTest(unittest.TestCase):
                 ring.await_normal(ring.nodes)
                 ring.assert_equal(["k%d" % i for i in range(50)])
 
+    def test_what_waits_is_bounded(self):
+        """An owner is stopped: what waits for it, and behind that, has a bound in bytes."""
+        limit, value = 1 << 20, "x" * 100_000
+        options = ["--server-threads=1", "--ring-timeout=10s", "--ring-pending-limit=1mb"]
+        with Ring(racks=2, nodes=2, options=options) as ring:
+            node, owner = ring.nodes[:2]
+
+            def pending():
+                return int(ring.ring_info(node)["ring_pending_bytes"])
+
+            keys = ["k%d" % i for i in range(60)]
+            theirs = [key for key in keys if owner in ring.holders(key)]
+            mine = [key for key in keys if key not in theirs][0]
+            clients = [ring.client(node) for _ in range(4)]
+            clients[0].must("SET", mine, value)
+            ring.pause(owner)
+            clients[0].send_raw(
+                b"".join(
+                    resp_client.encode(words)
+                    for words in [("SET", theirs[0], "first")] + [("GET", mine)] * 100
+                )
+            )
+            ring.await_true("the pipeline waits", lambda: pending() > limit)
+            self.assertLess(pending(), limit + 2 * len(value))
+            self.assertEqual(clients[1].must("GET", mine), value.encode())
+            self.assertEqual(clients[1].must("SET", mine, "other"), b"OK")
+            for client, key in zip(clients[1:3], theirs[1:3]):
+                client.send("SET", key, "x" * limit)
+                time.sleep(0.1)
+            refused = clients[3].call("SET", theirs[3], "x")
+            self.assertTrue(refused.startswith(b"TRYAGAIN"), refused)
+            ring.resume(owner)
+            replies = clients[0].read_all(101)
+            self.assertEqual(replies[0], b"OK")
+            self.assertEqual(set(replies[1:]), {value.encode(), b"other"})
+            self.assertEqual(clients[1].read_reply(), b"OK")
+            ring.await_normal(ring.nodes)
+            ring.await_true("nothing waits", lambda: pending() == 0)
+            for client in clients:
+                client.close()
+            ring.assert_equal(theirs[:4] + [mine])
+
     def test_broken_link_runs_nothing_twice(self):
         """An answer is lost: the client is told so, and nobody tries again."""
 
