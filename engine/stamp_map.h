@@ -26,6 +26,12 @@ class StampMap {
   [[nodiscard]] bool empty() const { return size_ == 0; }
   // 0 when there is none.
   [[nodiscard]] uint64_t find(uint64_t hash) const;
+  // Asks the processor for the line that find() reads first. Always inlined: see table.h.
+  [[gnu::always_inline]] void prefetch(uint64_t hash) const {
+    const StampMap* map = this;
+    while (map->children_ != nullptr) map = &map->child(hash);
+    if (map->capacity_ != 0) __builtin_prefetch(&map->places_[map->home(hash)]);
+  }
   void set(uint64_t hash, uint64_t word);
   // Does nothing when there is none.
   void erase(uint64_t hash);

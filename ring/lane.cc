@@ -2,6 +2,7 @@
 #include "ring/lane.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <variant>
 
@@ -12,6 +13,8 @@ namespace dyno {
 namespace {
 
 constexpr uint16_t kLanesMax = 1024;
+// Frames that the store is told of before they are applied.
+constexpr size_t kExpected = 16;
 
 // Reads the body of an own-link message and hands it on; false when it is not one.
 template <class Body, class Take>
@@ -332,11 +335,22 @@ std::string Lane::handle_batch(Now now, AcceptedLink& link, std::string_view bod
   return apply_batch(now, link.node, link.lane, batch);
 }
 
+// The next few frames.
+void Lane::expect(std::span<const StreamReceiver::NumberedFrame> frames) {
+  std::array<std::string_view, kExpected> bytes;
+  size_t count = std::min(frames.size(), bytes.size());
+  for (size_t i = 0; i < count; ++i) bytes[i] = frames[i].frame.bytes;
+  store_.expect(std::span(bytes).first(count));
+}
+
 // Of a stream whose link is up: empty, or why that link is to be closed.
 std::string Lane::apply_batch(Now now, NodeIndex origin, uint16_t lane, const Batch& batch) {
   Inbound& inbound = inbound_.at({origin, lane});
   StreamReceiver& stream = inbound.stream;
-  for (const auto& [number, frame] : stream.receive(batch)) {
+  std::vector<StreamReceiver::NumberedFrame> fresh = stream.receive(batch);
+  for (size_t i = 0; i < fresh.size(); ++i) {
+    if (i % kExpected == 0) expect(std::span(fresh).subspan(i));
+    const auto& [number, frame] = fresh[i];
     Store::Applied applied = store_.apply(frame.bytes);
     if (applied.refusal == Store::Refusal::kTooEarly) return "a stamp of the far future";
     if (applied.refusal != Store::Refusal::kNone) return "a frame that nobody may have written";

@@ -26,6 +26,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -148,6 +149,7 @@ class Lane {
   std::string handle_batch(Now now, AcceptedLink& link, std::string_view body);
   std::string handle_relay(Now now, LinkId id, AcceptedLink& link, std::string_view body);
   std::string handle_relayed(Now now, const AcceptedLink& link, std::string_view body);
+  void expect(std::span<const StreamReceiver::NumberedFrame> frames);
   std::string apply_batch(Now now, NodeIndex origin, uint16_t lane, const Batch& batch);
   std::string handle_reset(AcceptedLink& link, std::string_view body);
   void hang_up(Now now, NodeIndex node, std::string reason);

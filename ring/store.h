@@ -63,6 +63,8 @@ class Store {
 
   virtual ~Store() = default;
 
+  // These frames are about to be applied, one by one: a hint.
+  virtual void expect(std::span<const std::string_view> /*frames*/) {}
   // Merges frames, one after the other: all of each or nothing. Keys that this node does not own
   // are passed over. `applied.dominated` is meant for one frame.
   virtual Applied apply(std::string_view frames) = 0;

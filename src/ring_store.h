@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/merge.h"
+#include "engine/merge_prefetch.h"
 #include "engine/replica.h"
 #include "ring/store.h"
 #include "ring/topology.h"
@@ -22,6 +23,9 @@ class RingStore final : public Store {
   RingStore(Replica& replica, const Topology& topology, NodeIndex self)
       : replica_(replica), topology_(topology), self_(self) {}
 
+  void expect(std::span<const std::string_view> frames) override {
+    prefetch_merges(replica_, frames);
+  }
   [[nodiscard]] Applied apply(std::string_view frames) override {
     return merge_all(frames, FrameOrigin::kWrite);
   }
