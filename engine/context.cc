@@ -5,6 +5,7 @@
 
 #include "engine/access_clock.h"
 #include "engine/blocking.h"
+#include "engine/fixed_draws.h"
 #include "engine/reclaimer.h"
 #include "engine/stats.h"
 #include "engine/value.h"
@@ -12,11 +13,22 @@
 #include "protocol/number.h"
 
 namespace dyno {
+namespace {
+
+uint64_t& draw_state() {
+  static thread_local uint64_t state = element_seed() ^ reinterpret_cast<uintptr_t>(&state);
+  return state;
+}
+
+}  // namespace
+
+void fix_draws(uint64_t seed) {
+  draw_state() = seed;
+}
 
 uint64_t Context::random() {
   // SplitMix64 (Steele, Lea, Flood 2014), seeded once per thread.
-  static thread_local uint64_t state = element_seed() ^ reinterpret_cast<uintptr_t>(&state);
-  uint64_t z = (state += 0x9e3779b97f4a7c15ull);
+  uint64_t z = (draw_state() += 0x9e3779b97f4a7c15ull);
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
   return z ^ (z >> 31);

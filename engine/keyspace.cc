@@ -3,7 +3,10 @@
 
 #include <sys/random.h>
 
+#include <optional>
+
 #include "engine/blocking.h"
+#include "engine/fixed_draws.h"
 #include "engine/hash.h"
 #include "engine/reclaimer.h"
 #include "engine/stats.h"
@@ -31,6 +34,9 @@ void forget_counts() {
   }
 }
 
+// Set by tests, before anything reads it.
+std::optional<uint64_t> fixed_element_seed;
+
 }  // namespace
 
 uint32_t EntryTraits::position(const Entry* entry) {
@@ -41,8 +47,13 @@ void SlotSideDelete::operator()(SlotSide* side) const {
   delete side;
 }
 
+void fix_element_seed(uint64_t seed) {
+  fixed_element_seed = seed;
+}
+
 uint64_t element_seed() {
   static const uint64_t seed = [] {
+    if (fixed_element_seed) return *fixed_element_seed;
     uint64_t drawn = 0;
     DYNO_CHECK(::getrandom(&drawn, sizeof(drawn), 0) == sizeof(drawn));
     return drawn;

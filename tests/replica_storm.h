@@ -5,7 +5,7 @@
 // end, after the nodes have asked each other for everything, they hold the same, and their digests
 // say so.
 //
-// Each seed is a history of its own. SPOP and its kin draw differently in every run, though.
+// Each seed is a history of its own, the same in every run.
 #pragma once
 
 #include <algorithm>
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "engine/expirer.h"
+#include "engine/fixed_draws.h"
 #include "engine/live_key.h"
 #include "tests/random_command.h"
 #include "tests/replica_node.h"
@@ -27,6 +28,8 @@ namespace dyno {
 class ReplicaStorm {
  public:
   ReplicaStorm(uint32_t seed, int nodes) : random_(seed) {
+    fix_element_seed(1);
+    fix_draws(seed);
     for (int i = 0; i < nodes; ++i) {
       nodes_.push_back(std::make_unique<ReplicaNode>(static_cast<uint8_t>(i + 1)));
       nodes_.back()->client.now_ms += draw(kSkewMs);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engine/expirer.h"
+#include "engine/fixed_draws.h"
 #include "protocol/number.h"
 #include "tests/replica_storm.h"
 #include "tests/small_world/oracle.h"
@@ -24,6 +25,8 @@ Stamp stamp_before(Stamp stamp, int64_t ms) {
 
 World::World(uint32_t seed, const WorldFaults& faults, WorldCounts* counts)
     : random_(seed), faults_(faults), counts_(counts) {
+  fix_element_seed(1);
+  fix_draws(seed);
   is_wild_ = draw(3) == 0;
   has_crashes_ = draw(3) != 0;
   nodes_.resize(draw(6) == 0 ? 2 + draw(4) : 3 + draw(2));
