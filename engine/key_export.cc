@@ -214,6 +214,11 @@ void export_key(Replica& replica, int db, std::string_view name, int64_t unix_ms
   Export(replica, db, name, frame).run(replica.clock().now_ms(unix_ms));
 }
 
+void export_flush(Replica& replica, SlotIndex index, int db, FrameWriter* frame) {
+  Stamp stamp = replica.slot(index).flushed(db);
+  if (stamp != 0) frame->add(db, {}, {.kind = FactKind::kFlush, .stamp = stamp});
+}
+
 Digest key_version(Replica& replica, int db, std::string_view name) {
   return KeyState(replica, replica.keyspace().hash(name).slot(), db, name).record().digest;
 }

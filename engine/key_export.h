@@ -17,6 +17,10 @@ namespace dyno {
 void export_key(Replica& replica, int db, std::string_view name, int64_t unix_ms,
                 FrameWriter* frame);
 
+// Adds when the database was flushed, as the slot knows; nothing when it never was. No key tells
+// it, so whoever was not told of the flush is told with the slot. The slot is locked.
+void export_flush(Replica& replica, SlotIndex index, int db, FrameWriter* frame);
+
 // What a key's version is compared by: equal where the state that is alive is equal. Zero when
 // there is none. The slot is locked.
 [[nodiscard]] Digest key_version(Replica& replica, int db, std::string_view name);

@@ -46,14 +46,15 @@ MergeOutcome merge(Replica& replica, const std::vector<Delta>& deltas, FrameOrig
   std::vector<SlotIndex> slots;
   bool all = false;
   for (const Delta& delta : deltas) {
-    all |= is_flush(delta);
+    // Repair tells of flushes again and again; a known one is not worth all the locks.
+    all |= is_flush(delta) && !replica.has_flushed(delta.db, delta.facts[0].stamp);
     if (!is_flush(delta)) slots.push_back(replica.keyspace().hash(delta.key).slot());
   }
   replica.executor().run_under_locks(std::move(slots), all, now_ms, [&] {
-    if (flushes_all(deltas)) return replica.flush(-1, deltas[0].facts[0].stamp, now_ms);
+    if (all && flushes_all(deltas)) return replica.flush(-1, deltas[0].facts[0].stamp, now_ms);
     for (const Delta& delta : deltas) {
       if (is_flush(delta)) {
-        replica.flush(delta.db, delta.facts[0].stamp, now_ms);
+        if (all) replica.flush(delta.db, delta.facts[0].stamp, now_ms);
         continue;
       }
       KeyMerge key(replica, delta.db, delta.key, origin, now_ms, &outcome);

@@ -100,6 +100,8 @@ class Replica {
   // without: the command empties it.
   void flush(int db, Stamp stamp, int64_t now_ms);
   void forget_flushed(int db, Stamp stamp);
+  // Whether the database was flushed at `stamp` or later. Locks a slot.
+  [[nodiscard]] bool has_flushed(int db, Stamp stamp);
 
   // Drops the traces of what was gone by `horizon`, up to which every replica has every write.
   // Locks the slot.

@@ -4,6 +4,7 @@
 // whose increments outlive a flush that has not seen them, need to be looked at one by one. So
 // emptying everything costs the same for any size of the keys, as without replicas.
 #include <algorithm>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -98,6 +99,12 @@ void Replica::forget_flushed(int db, Stamp stamp) {
     auto index = static_cast<SlotIndex>(i);
     db < 0 ? forget_all(index, stamp) : forget_keys(index, db, stamp);
   }
+}
+
+// A flush reaches all slots under all their locks, so one tells for all.
+bool Replica::has_flushed(int db, Stamp stamp) {
+  std::lock_guard lock(keyspace().slot(0).lock);
+  return slots_[0].flushed(db) >= stamp;
 }
 
 void Replica::flush(int db, Stamp stamp, int64_t now_ms) {

@@ -42,6 +42,12 @@ bool may_be_restamped(FactKind kind) {
          kind != FactKind::kOtherType;
 }
 
+// Stands for a flush of the database among the hashes of keys: repair compares and pulls it as one
+// of them.
+uint64_t flush_hash(const Replica& replica, int db) {
+  return replica.hash().item(/*head=*/true, static_cast<Stamp>(db) + 1, 0);
+}
+
 // What is told of a key whose traces of what is gone are kept: the sum over its facts, whose order
 // says nothing.
 Version facts_version(Replica& replica, int db, std::string_view name) {
@@ -135,6 +141,10 @@ void RingStore::list(SlotIndex slot, TokenRange range, std::vector<KeyDigest>* k
     if (has_traces) add(&version, facts_version(replica_, db, name));
     keys->push_back({replica_.hash().key(db, name), version});
   });
+  for (int db = 0; db < ReplicaSlot::kDatabases; ++db) {
+    Stamp flushed = replica_.slot(slot).flushed(db);
+    if (flushed != 0) keys->push_back({flush_hash(replica_, db), {flushed, 0}});
+  }
 }
 
 size_t RingStore::export_hashes(SlotIndex slot, TokenRange range, std::span<const uint64_t> hashes,
@@ -145,14 +155,19 @@ size_t RingStore::export_hashes(SlotIndex slot, TokenRange range, std::span<cons
     if (!is_within(replica_.keyspace().hash(name).token, range)) return;
     names.try_emplace(replica_.hash().key(db, name), db, name);
   });
+  std::unordered_map<uint64_t, int> flushes;
+  for (int db = 0; db < ReplicaSlot::kDatabases; ++db) flushes[flush_hash(replica_, db)] = db;
   FrameWriter frame;
   size_t answered = 0;
   for (uint64_t hash : hashes) {
     if (answered > 0 && frames->size() >= bytes_max) break;
     ++answered;
-    auto found = names.find(hash);
-    if (found == names.end()) continue;
-    dyno::export_key(replica_, found->second.first, found->second.second, unix_time_ms(), &frame);
+    if (auto found = names.find(hash); found != names.end()) {
+      const auto& [db, name] = found->second;
+      dyno::export_key(replica_, db, name, unix_time_ms(), &frame);
+    } else if (auto flush = flushes.find(hash); flush != flushes.end()) {
+      export_flush(replica_, slot, flush->second, &frame);
+    }
     if (!frame.empty()) frames->append(frame.finish());
     frame.clear();
   }

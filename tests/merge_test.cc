@@ -120,5 +120,23 @@ TEST_CASE("an earlier deadline does not take what begins the key anew, even when
   CHECK(trio.a("LLEN k") == ":1\r\n");
 }
 
+TEST_CASE("whoever missed a flush learns of it with the state of any slot") {
+  Trio trio;
+  trio.a("MSET k v l w");
+  trio.a("SADD s m");
+  trio.share(trio.a);
+  trio.a("FLUSHALL");
+  (void)Trio::take(trio.a);
+  trio.b.pull(trio.a);
+  trio.c.pull(trio.b);
+  trio.check_equal();
+  CHECK(trio.c("EXISTS k l s") == ":0\r\n");
+  trio.a("SET k again");
+  trio.share(trio.a);
+  trio.b.pull(trio.a);  // Tells of the flush once more, which changes nothing.
+  trio.check_equal();
+  CHECK(trio.b("GET k") == "$5\r\nagain\r\n");
+}
+
 }  // namespace
 }  // namespace dyno

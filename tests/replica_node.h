@@ -73,9 +73,15 @@ class ReplicaNode final : public FrameSink {
       other.export_slot(slot, [&](std::string_view frame) { take(frame); });
     }
   }
-  // Calls visit(frame) with the whole state of each key of the slot.
+  // Calls visit(frame) with when the databases were flushed, then the whole state of each key of
+  // the slot.
   template <class Visit>
   void export_slot(SlotIndex slot, Visit&& visit) {
+    for (int db = 0; db < ReplicaSlot::kDatabases; ++db) {
+      FrameWriter frame;
+      export_flush(replica, slot, db, &frame);
+      if (!frame.empty()) visit(frame.finish());
+    }
     std::vector<std::pair<int, std::string>> keys;
     for_each_replicated_key(replica, slot,
                             [&](int db, std::string_view name) { keys.emplace_back(db, name); });

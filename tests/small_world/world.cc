@@ -2,6 +2,8 @@
 #include "tests/small_world/world.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "engine/expirer.h"
 #include "engine/fixed_draws.h"
@@ -29,6 +31,7 @@ World::World(uint32_t seed, const WorldFaults& faults, WorldCounts* counts)
   fix_draws(seed);
   is_wild_ = draw(3) == 0;
   has_crashes_ = draw(3) != 0;
+  has_flushes_ = draw(4) == 0;
   nodes_.resize(draw(6) == 0 ? 2 + draw(4) : 3 + draw(2));
   for (size_t i = 0; i < nodes_.size(); ++i) {
     nodes_[i].skew_ms = draw(-40, 40);
@@ -116,6 +119,7 @@ std::vector<std::string> World::told_command(size_t i) {
   auto value = [&] { return "v" + std::to_string(draw(100)); };
   auto later = [&] { return std::to_string(1000 + draw(1000)); };
   uint32_t which = draw(10);
+  if (has_flushes_ && draw(40) == 0) return {draw(2) == 0 ? "FLUSHALL" : "FLUSHDB"};
   std::string key(kToldKeys[draw(std::size(kToldKeys))]);
   if (which == 0 && draw(2) == 0) return {"DEL", key};
   // None of them comes while the world lasts.
@@ -190,7 +194,7 @@ std::vector<std::string> World::wild_command(size_t i) {
   const CommandSpec* spec = nullptr;
   do {
     spec = specs[draw(static_cast<uint32_t>(specs.size()))];
-  } while (spec->name.starts_with("FLUSH"));
+  } while (spec->name.starts_with("FLUSH") && (!has_flushes_ || draw(4) != 0));
   return RandomCommand(*spec, nodes_[i].engine->client.now_ms, [&](uint32_t n) { return draw(n); })
       .write();
 }
@@ -226,17 +230,21 @@ void World::keep_writes(size_t i, bool is_draw, int64_t amount) {
     }
     std::vector<Delta> deltas;
     DYNO_CHECK(read_frame(written.frame, &deltas).empty());
+    int slot_of_write = -1;
     for (const Delta& delta : deltas) {
       if (keeps_history) history += "  " + describe(delta);
+      if (is_flush(delta)) continue;
       SlotIndex slot = node.engine->client.keyspace().hash(delta.key).slot();
+      slot_of_write = slot;
       for (Node& each : nodes_) {
         auto& slots = each.engine->slots;
         if (std::find(slots.begin(), slots.end(), slot) == slots.end()) slots.push_back(slot);
       }
     }
     node.known.set(writes_.size());
+    node.covered.set(writes_.size());
     node.log.push_back(writes_.size());
-    writes_.push_back({written.stamp, std::move(written.frame), is_draw, amount});
+    writes_.push_back({written.stamp, std::move(written.frame), slot_of_write, is_draw, amount});
     ++counts_->writes;
   }
   node.engine->written.clear();
@@ -253,7 +261,7 @@ void World::check_eviction(size_t i, const std::string& key) {
     for (const Delta& delta : deltas) {
       for (const Fact& fact : delta.facts) {
         bool counts = !of_clears || fact.kind == FactKind::kClear;
-        if (delta.key == key && counts) most = std::max(most, fact.stamp);
+        if ((delta.key == key || is_flush(delta)) && counts) most = std::max(most, fact.stamp);
       }
     }
     return most;
@@ -306,7 +314,10 @@ void World::receive(size_t to, const Batch& batch) {
   size_t& next = node.next[batch.actor];
   if (faults_.no_dedupe) {
     for (size_t number : batch.writes) apply(to, writes_[number]);
-    for (size_t number : batch.writes) node.known.set(number);
+    for (size_t number : batch.writes) {
+      node.known.set(number);
+      node.covered.set(number);
+    }
     next = std::max(next, batch.first + batch.writes.size());
   } else {
     if (batch.first > next) return;
@@ -314,6 +325,7 @@ void World::receive(size_t to, const Batch& batch) {
       if (batch.first + k != next) continue;
       apply(to, writes_[batch.writes[k]]);
       node.known.set(batch.writes[k]);
+      node.covered.set(batch.writes[k]);
       ++next;
     }
   }
@@ -369,9 +381,35 @@ Stamp World::complete(size_t i) {
   return least;
 }
 
+// A node that says that it knows every write up to a stamp does. Writes that are known to no node
+// that is up went with the one that made them.
+void World::check_completeness(size_t i, Stamp complete) {
+  for (size_t n = 0; n < writes_.size(); ++n) {
+    if (writes_[n].stamp > complete || nodes_[i].covered[n]) continue;
+    for (const Node& other : nodes_) {
+      if (!other.is_up || !other.known[n]) continue;
+      failure_ = "a node believes to be complete, and does not know of a write";
+      return;
+    }
+  }
+}
+
+// Nothing that may still arrive brings back what is forgotten.
+void World::check_horizon(size_t i, Stamp horizon) {
+  for (const Snapshot& answer : answers_) {
+    if (now_ms_ - answer.at_ms > kAnswerMaxMs && !faults_.state_pushed) continue;
+    for (size_t n = 0; n < writes_.size(); ++n) {
+      if (writes_[n].stamp > horizon || !nodes_[i].known[n] || answer.covered[n]) continue;
+      failure_ = "a node forgets what a state on its way has not heard of";
+      return;
+    }
+  }
+}
+
 void World::collect(size_t i) {
   Node& node = nodes_[i];
   Stamp frontier = complete(i);
+  check_completeness(i, frontier);
   for (size_t other = 0; other < nodes_.size(); ++other) {
     if (other != i) frontier = std::min(frontier, node.published[other]);
   }
@@ -384,6 +422,7 @@ void World::collect(size_t i) {
   if (faults_.fixed_grace) {
     horizon = stamp_before(first_stamp_of(node.engine->client.now_ms), 200);
   }
+  check_horizon(i, horizon);
   int64_t before = node.engine->replica.counts().tombstones;
   node.engine->collect(horizon);
   counts_->tombstones += before - node.engine->replica.counts().tombstones;
@@ -395,11 +434,14 @@ void World::ask(size_t i) {
   at(draw(40, 140), [this, i] { ask(i); });
   size_t from = draw(static_cast<uint32_t>(nodes_.size()));
   if (from == i || is_cut(from, i) || is_cut(i, from)) return;
-  Snapshot state = snapshot(from, i, draw(8) == 0);
+  answers_.push_back(snapshot(from, i, draw(8) == 0));
+  auto answer = std::prev(answers_.end());
   constexpr int64_t kDelays[] = {5, 20, 60, 120, 350};
   uint32_t to_life = nodes_[i].life;
   uint32_t from_life = nodes_[from].life;
-  at(kDelays[draw(std::size(kDelays))], [this, i, from, to_life, from_life, state] {
+  at(kDelays[draw(std::size(kDelays))], [this, i, from, to_life, from_life, answer] {
+    const Snapshot state = std::move(*answer);
+    answers_.erase(answer);
     if (is_cut(from, i) || nodes_[i].life != to_life || nodes_[from].life != from_life) return;
     if (now_ms_ - state.at_ms > kAnswerMaxMs && !faults_.state_pushed) {
       ++counts_->late_pulls;
@@ -411,12 +453,17 @@ void World::ask(size_t i) {
 
 World::Snapshot World::snapshot(size_t from, size_t asker, bool everything) {
   ReplicaNode& engine = enter(from);
-  Snapshot state{now_ms_, {}, nodes_[from].known};
+  Snapshot state{now_ms_, {}, {}, nodes_[from].covered};
   if (!is_wild_) compare(from, asker);
+  std::set<int> told;
   for (SlotIndex slot : engine.slots) {
     bool equal = engine.replica.digest(slot) == enter(asker).replica.digest(slot);
     if (equal && !everything) continue;
+    told.insert({slot, -1});
     engine.export_slot(slot, [&](std::string_view frame) { state.frames.emplace_back(frame); });
+  }
+  for (size_t n = 0; n < writes_.size(); ++n) {
+    if (nodes_[from].known[n] && told.count(writes_[n].slot) != 0) state.known.set(n);
   }
   return state;
 }
@@ -428,6 +475,7 @@ void World::take(size_t to, size_t from, const Snapshot& state) {
     if (!outcome.refused.empty()) failure_ = "refused: " + outcome.refused;
   }
   nodes_[to].known |= state.known;
+  nodes_[to].covered |= state.covered;
   retire_dead(to, from, state.at_ms);
 }
 
@@ -438,6 +486,8 @@ void World::retire_dead(size_t to, size_t from, int64_t at_ms) {
     for (size_t a = 0; a < nodes_.size(); ++a) {
       for (size_t b = 0; b < nodes_.size(); ++b) {
         bool counts = a != b && b != dead->second.node;
+        // It needs no state, had it been right to go on with the streams where they are.
+        if (faults_.positions_of_all && a == dead->second.node) counts = false;
         if (counts && dead->second.pulled.count({a, b}) == 0) all = false;
       }
     }
@@ -484,6 +534,7 @@ void World::crash(size_t i) {
   node.published.clear();
   node.samples.clear();
   node.known.reset();
+  node.covered.reset();
   // Counts of keys are the process' own, and a keyspace that ends takes them along.
   graveyard_.push_back(std::move(node.engine));
   make_engine(i);
