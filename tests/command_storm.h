@@ -196,7 +196,8 @@ class CommandStorm {
     engine.now_ms = now_ms;
     engine.executor().set_recorder(recorder);
     for (int db = 0; db < kDatabases; ++db) {
-      if (engine.keyspace().key_count(db) == 0) continue;
+      // With several engines in the process a flush of one upsets the counts of all.
+      if (db != 0 && engine.keyspace().key_count(db) == 0) continue;
       engine.session().db = db;
       std::vector<std::string> keys = ask(engine, {"KEYS", "*"});
       std::sort(keys.begin(), keys.end());

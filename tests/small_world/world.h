@@ -7,13 +7,16 @@
 // digests and collection are the engine's. What the ring does for them is here in a few lines, so
 // that each of its rules can be broken on purpose.
 //
-// At the end all nodes show what the oracle (oracle.h) makes of the writes that outlived the
-// crashes, their digests are equal and what they should be, and no tombstone is left.
+// At any time a node that holds itself complete up to a stamp knows of all writes up to it, and
+// what it collects is known to every state that is on its way and may still be taken. At the end
+// all nodes show what the oracle (oracle.h) makes of the writes that outlived the crashes, their
+// digests are equal and what they should be, and no tombstone is left.
 #pragma once
 
 #include <bitset>
 #include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <queue>
@@ -72,6 +75,7 @@ class World {
   struct Write {
     Stamp stamp;
     std::string frame;
+    int slot;        // -1: a flush.
     bool is_draw;    // As SPOP's is.
     int64_t amount;  // Added to a counter.
   };
@@ -87,6 +91,8 @@ class World {
     std::map<size_t, Stamp> published;
     std::deque<std::pair<int64_t, Stamp>> samples;
     WriteSet known;
+    // And those that made no difference when the slot was compared with a node that knew them.
+    WriteSet covered;
   };
   // A node that died; its writes may be known to some and not to others until each survivor has
   // pulled from each other one, and its successor, whose first state may lack them too, from all.
@@ -99,6 +105,7 @@ class World {
     int64_t at_ms;
     std::vector<std::string> frames;
     WriteSet known;
+    WriteSet covered;
   };
   struct Batch {
     size_t from;
@@ -140,6 +147,8 @@ class World {
   [[nodiscard]] std::string distorted(size_t to, const Write& write);
 
   [[nodiscard]] Stamp complete(size_t i);
+  void check_completeness(size_t i, Stamp complete);
+  void check_horizon(size_t i, Stamp horizon);
   void collect(size_t i);
 
   void ask(size_t i);
@@ -163,6 +172,7 @@ class World {
   WorldCounts* counts_;
   bool is_wild_;  // Any commands, but no oracle.
   bool has_crashes_;
+  bool has_flushes_;
   int64_t now_ms_ = 0;
   uint64_t order_ = 0;
   using Due = std::pair<std::pair<int64_t, uint64_t>, Event>;
@@ -172,6 +182,7 @@ class World {
   std::priority_queue<Due, std::vector<Due>, Later> events_;
   std::vector<Node> nodes_;
   std::vector<std::unique_ptr<ReplicaNode>> graveyard_;
+  std::list<Snapshot> answers_;  // On their way.
   std::vector<Write> writes_;
   std::set<std::pair<size_t, size_t>> cuts_;
   std::map<Actor, Dead> dead_;
