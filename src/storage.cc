@@ -181,7 +181,8 @@ void Storage::tend() {
   while (!wake_.wait_for(lock, kTendEvery, [this] { return stopping_; })) {
     lock.unlock();
     if (alone_ != nullptr && warm_up_->is_done() && !log_->is_failing()) forget_traces();
-    if (compact_soon_.exchange(false)) {
+    // What was flushed leaves the files at once, not when compaction happens to pass.
+    if (log_->take_flushed()) {
       if (std::string why = store_.compact(); !why.empty()) {
         server_.log().write(LogLevel::kWarning, "compacting the data on disk failed",
                             {{"error", why}});

@@ -79,8 +79,6 @@ class Storage {
 
   // The ring's horizon: traces up to here leave the disk.
   void set_horizon(Stamp horizon) { store_.set_horizon(horizon); }
-  // Files shall lose what was flushed.
-  void compact_soon() { compact_soon_.store(true); }
 
  private:
   struct Alone {
@@ -101,7 +99,6 @@ class Storage {
   Replica* replica_ = nullptr;
   std::unique_ptr<WriteLog> log_;
   std::unique_ptr<WarmUp> warm_up_;
-  std::atomic<bool> compact_soon_{false};
   std::thread tender_;
   std::thread snapshot_thread_;
 

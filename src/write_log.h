@@ -73,6 +73,8 @@ class WriteLog final : public FrameLog {
            config_.queue_bytes_max.load(std::memory_order_relaxed);
   }
   [[nodiscard]] bool is_failing() const { return failing_.load(std::memory_order_relaxed); }
+  // Whether a database was flushed since this was last asked.
+  [[nodiscard]] bool take_flushed() { return flushed_.exchange(false); }
   // Waits until everything appended before is with the system, or for `timeout_ms`.
   [[nodiscard]] bool drain(int64_t timeout_ms);
   [[nodiscard]] Figures figures() const;
@@ -104,8 +106,9 @@ class WriteLog final : public FrameLog {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable written_;
-  std::string queue_;        // Guarded by mutex_, as is what follows.
-  bool is_waiting_ = false;  // The thread waits for frames.
+  std::string queue_;          // Guarded by mutex_, as is what follows.
+  bool is_waiting_ = false;    // The thread waits for frames.
+  bool is_gathering_ = false;  // It sleeps until there is enough to write.
   bool stopping_ = false;
   uint64_t appended_ = 0;
   uint64_t handed_over_ = 0;  // Position that was written.
@@ -116,6 +119,7 @@ class WriteLog final : public FrameLog {
   std::atomic<uint64_t> queued_{0};
   std::atomic<uint64_t> safe_{0};
   std::atomic<bool> failing_{false};
+  std::atomic<bool> flushed_{false};
   std::atomic<uint64_t> batches_{0};
   std::atomic<uint64_t> syncs_{0};
   std::atomic<uint64_t> failures_{0};
