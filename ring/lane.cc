@@ -13,6 +13,8 @@ namespace dyno {
 namespace {
 
 constexpr uint16_t kLanesMax = 1024;
+// As docs/PROTOCOL.md words it: whoever is refused so knows that it is not that node any more.
+constexpr std::string_view kHasSuccessor = "an incarnation of the node that has a successor";
 // Frames that the store is told of before they are applied.
 constexpr size_t kExpected = 16;
 
@@ -98,7 +100,7 @@ std::string Lane::check_hello(const Hello& hello, NodeIndex* node) const {
   if (*node == identity_.self) return "a node that says to be this one";
   if (hello.lanes == 0 || hello.lanes > kLanesMax) return "a number of lanes that cannot be";
   if (hello.incarnation == 0 || hello.incarnation < view_->nodes[*node].incarnation) {
-    return "an incarnation of the node that has a successor";
+    return std::string(kHasSuccessor);
   }
   return "";
 }
@@ -196,6 +198,7 @@ bool Lane::handle_welcome(Now now, NodeIndex node, OwnLink& link, const PeerMess
   if (message.kind == MessageKind::kRefusal) {
     Refusal refusal;
     bool good = read_body(message.body, &refusal);
+    if (good && refusal.reason == kHasSuccessor) outbox_.notes.push_back(Superseded{node});
     hang_up(now, node, good ? "refused: " + std::string(refusal.reason) : "refused");
     return true;
   }
@@ -308,7 +311,7 @@ std::string Lane::handle_hello(LinkId id, AcceptedLink& link, const PeerMessage&
   if (why.empty()) {
     auto known = inbound_.find({node, hello.lane});
     if (known != inbound_.end() && hello.incarnation < known->second.incarnation) {
-      why = "an incarnation of the node that has a successor";
+      why = kHasSuccessor;
     }
   }
   if (!why.empty()) {
@@ -443,14 +446,14 @@ void Lane::handle_note(Now now, const Note& note) {
         outdated.push_back(id);
       }
     }
-    for (LinkId id : outdated) close(id, "an incarnation of the node that has a successor");
+    for (LinkId id : outdated) close(id, std::string(kHasSuccessor));
     for (auto& [node, link] : own_links_) {
       // Another lane has reached it: no need to wait for as long as it was away.
       if (link.state == LinkState::kIdle && view_->nodes[node].state != NodeState::kDown) {
         link.again_us = std::min(link.again_us, now.mono_us + options_.dial_again_first_us);
       }
       if (link.state == LinkState::kUp && link.incarnation < view_->nodes[node].incarnation) {
-        hang_up(now, node, "an incarnation of the node that has a successor");
+        hang_up(now, node, std::string(kHasSuccessor));
       }
     }
   } else if (const auto* clean = std::get_if<SlotsClean>(&note)) {

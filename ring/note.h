@@ -49,6 +49,11 @@ struct ViewChanged {
   SharedView view;
 };
 
-using Note = std::variant<PeerSeen, MarkSeen, SlotsDirty, SlotsClean, ViewChanged>;
+// A peer refuses this node, since another process has taken its place. To the steward.
+struct Superseded {
+  NodeIndex by = kNoNode;  // The peer that says so.
+};
+
+using Note = std::variant<PeerSeen, MarkSeen, SlotsDirty, SlotsClean, ViewChanged, Superseded>;
 
 }  // namespace dyno

@@ -137,6 +137,9 @@ void Steward::handle_note(const Note& note) {
     frontier_.mark(mark->node, mark->incarnation, mark->lane, mark->watermark, mark->published);
   } else if (const auto* dirty = std::get_if<SlotsDirty>(&note)) {
     anti_entropy_.demand_dirty(*dirty);
+  } else if (std::holds_alternative<Superseded>(note)) {
+    is_superseded_ = true;
+    make_view();
   }
 }
 
@@ -193,7 +196,8 @@ void Steward::wish(NodeState state) {
 
 NodeState Steward::own_state() const {
   bool may_begin = wished_ == NodeState::kNormal || wished_ == NodeState::kWritesOnly;
-  if (wished_ == NodeState::kLeaving) return wished_;
+  // What a node wrote that has a successor would reach nobody.
+  if (is_superseded_ || wished_ == NodeState::kLeaving) return NodeState::kLeaving;
   if (!bootstrap_.is_filled()) return NodeState::kLoading;
   if (!may_begin || !detector_.is_fenced()) return wished_;
   // What takes writes only, and may not write, does nothing.
@@ -236,8 +240,10 @@ std::vector<NodeStatus> Steward::statuses() const {
 }
 
 std::string Steward::describe() const {
-  return "state " + std::string(node_state_name(own_state())) + "\n" + detector_.describe() +
-         frontier_.describe() + anti_entropy_.describe() + bootstrap_.describe();
+  return "state " + std::string(node_state_name(own_state())) +
+         (is_superseded_ ? ", another process has taken its place\n" : "\n") +
+         detector_.describe() + frontier_.describe() + anti_entropy_.describe() +
+         bootstrap_.describe();
 }
 
 }  // namespace dyno

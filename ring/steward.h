@@ -83,6 +83,7 @@ class Steward {
   std::vector<uint32_t> incarnations_;  // By node.
   SharedView view_;
   NodeState wished_ = NodeState::kNormal;
+  bool is_superseded_ = false;
 };
 
 }  // namespace dyno

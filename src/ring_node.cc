@@ -102,6 +102,7 @@ void RingNode::deliver(const Note& note) {
   } else if (const auto* clean = std::get_if<SlotsClean>(&note)) {
     lane_of(clean->lane).tell(note);
   } else {
+    if (const auto* superseded = std::get_if<Superseded>(&note)) note_superseded(*superseded);
     lanes_.front()->run_here([this, note] { steward_->handle_note(note); });
   }
 }
@@ -120,6 +121,13 @@ void RingNode::note_changes(const View& now) {
   }
   std::lock_guard lock(mutex_);
   view_ = steward_->view();
+}
+
+void RingNode::note_superseded(const Superseded& note) {
+  if (superseded_.exchange(true)) return;
+  server_.log().write(LogLevel::kWarning,
+                      "another process has taken the place of this node; this one serves no more",
+                      {{"refused_by", name_of(topology().node(note.by))}});
 }
 
 SharedView RingNode::view() const {

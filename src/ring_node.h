@@ -75,6 +75,7 @@ class RingNode {
 
  private:
   void note_changes(const View& now);
+  void note_superseded(const Superseded& note);
 
   Server& server_;
   RingMembership membership_;
@@ -87,6 +88,7 @@ class RingNode {
   std::vector<LaneDriver*> lanes_;
   std::vector<std::string> probes_;  // By node.
   std::atomic<bool> repaired_{true};
+  std::atomic<bool> superseded_{false};
 
   mutable std::mutex mutex_;
   SharedView view_;  // Guarded by mutex_, as is what follows.

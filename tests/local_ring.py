@@ -17,7 +17,7 @@ import time
 import unittest
 
 import resp_client
-import server_process
+from server_process import free_port
 
 SERVER = []
 TOKENS = 1 << 32
@@ -26,8 +26,8 @@ TOKENS = 1 << 32
 class Node:
     def __init__(self, dc, rack, token):
         self.dc, self.rack, self.token = dc, rack, token
-        self.port, self.peer = server_process.free_port(), server_process.free_port()
-        self.admin = server_process.free_port()
+        self.port, self.peer = free_port(), free_port()
+        self.admin = free_port()
         self.process = None
 
     def seed(self, port):

@@ -385,6 +385,29 @@ class RingTest(unittest.TestCase):
                 become("normal", b"NORMAL")
                 ring.assert_equal(["k"])
 
+    def test_a_node_twice(self):
+        with Ring(racks=2, options=["--server-threads=1"]) as ring:
+            node, other = ring.nodes
+            old = local_ring.Node(node.dc, node.rack, node.token)
+            old.process, old.port = node.process, node.port
+            node.port, node.admin = local_ring.free_port(), local_ring.free_port()
+            node.peer = local_ring.free_port()
+            ring.start(node)  # As the same node, at another address, which the other is not told.
+            try:
+                ring.await_true(
+                    "the older one knows",
+                    lambda: ring.ring_info(old)["ring_state"] == "LEAVING",
+                )
+                with ring.client(old) as client:
+                    refused = client.call("SET", "k", "lost")
+                    self.assertTrue(refused.startswith((b"CLUSTERDOWN", b"TRYAGAIN")), refused)
+                with ring.client(other) as client:
+                    client.must("SET", "k", "v")
+                    self.assertEqual(client.must("GET", "k"), b"v")
+            finally:
+                old.process.send_signal(signal.SIGTERM)
+                self.assertEqual(old.process.wait(timeout=20), 0)
+
     def test_peer_port_refuses_others(self):
         with Ring(racks=2) as ring:
             node = ring.nodes[0]
