@@ -41,7 +41,7 @@ LaneDriver::LaneDriver(RingNode& node, NetworkThread& thread, EventLoop& loop, u
       thread_(thread),
       loop_(loop),
       number_(number),
-      store_(node.replica(), node.topology(), node.self()),
+      store_(node.replica(), node.topology(), node.self(), unix_time_ms),
       lane_(std::make_unique<Lane>(node.topology(), node.identity(), number, node.lane_options(),
                                    store_, steward)),
       gate_(node, thread, *lane_),

@@ -61,7 +61,7 @@ RingNode::RingNode(Server& server, RingMembership membership, int lanes)
   replica_.set_sink(&sink_);
   // With one rack nothing is replicated: nothing is stamped or recorded.
   if (!topology().is_single_replica()) server.executor().set_recorder(&origin_);
-  store_ = std::make_unique<RingStore>(replica_, topology(), self());
+  store_ = std::make_unique<RingStore>(replica_, topology(), self(), unix_time_ms);
   steward_ = std::make_unique<Steward>(topology(), self(), identity_.incarnation, StewardOptions{},
                                        *store_);
   view_ = steward_->view();

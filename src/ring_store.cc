@@ -11,7 +11,6 @@
 
 #include "engine/delta.h"
 #include "engine/key_export.h"
-#include "src/event_loop.h"
 
 namespace dyno {
 namespace {
@@ -50,9 +49,9 @@ uint64_t flush_hash(const Replica& replica, int db) {
 
 // What is told of a key whose traces of what is gone are kept: the sum over its facts, whose order
 // says nothing.
-Version facts_version(Replica& replica, int db, std::string_view name) {
+Version facts_version(Replica& replica, int db, std::string_view name, int64_t unix_ms) {
   FrameWriter whole;
-  export_key(replica, db, name, unix_time_ms(), &whole);
+  export_key(replica, db, name, unix_ms, &whole);
   Version sum;
   std::vector<Delta> deltas;
   if (whole.empty() || !read_frame(whole.finish(), &deltas).empty()) return sum;
@@ -85,7 +84,7 @@ Store::Applied RingStore::merge_all(std::string_view frames, FrameOrigin origin)
     std::erase_if(deltas, [this](const Delta& delta) {
       return !is_flush(delta) && !topology_.owns(self_, replica_.keyspace().hash(delta.key).token);
     });
-    MergeOutcome outcome = merge(replica_, deltas, origin, unix_time_ms());
+    MergeOutcome outcome = merge(replica_, deltas, origin, unix_ms_());
     // Of a frame that could be read, only its time is refused.
     if (!outcome.refused.empty()) return {.refusal = Refusal::kTooEarly};
     // Keys of others that the frame may tell of are passed over when it is read back.
@@ -106,7 +105,7 @@ Version RingStore::version(const RequestKey& key) {
 void RingStore::export_key(const RequestKey& key, std::string* frames) {
   FrameWriter frame;
   std::lock_guard lock(replica_.keyspace().slot(slot_of(key.token)).lock);
-  dyno::export_key(replica_, key.db, key.name, unix_time_ms(), &frame);
+  dyno::export_key(replica_, key.db, key.name, unix_ms_(), &frame);
   if (!frame.empty()) frames->append(frame.finish());
 }
 
@@ -129,7 +128,7 @@ SlotDigest RingStore::digest(SlotIndex slot, TokenRange range) {
   if (whole && replica_.slot(slot).awaiting.empty()) return sum;
   each_key(slot, range, [&](int db, std::string_view name, bool has_traces) {
     if (!whole) add(&sum.live, version_of(key_version(replica_, db, name)));
-    if (has_traces) add(&sum.dead, facts_version(replica_, db, name));
+    if (has_traces) add(&sum.dead, facts_version(replica_, db, name, unix_ms_()));
   });
   return sum;
 }
@@ -138,7 +137,7 @@ void RingStore::list(SlotIndex slot, TokenRange range, std::vector<KeyDigest>* k
   std::lock_guard lock(replica_.keyspace().slot(slot).lock);
   each_key(slot, range, [&](int db, std::string_view name, bool has_traces) {
     Version version = version_of(key_version(replica_, db, name));
-    if (has_traces) add(&version, facts_version(replica_, db, name));
+    if (has_traces) add(&version, facts_version(replica_, db, name, unix_ms_()));
     keys->push_back({replica_.hash().key(db, name), version});
   });
   for (int db = 0; db < ReplicaSlot::kDatabases; ++db) {
@@ -164,7 +163,7 @@ size_t RingStore::export_hashes(SlotIndex slot, TokenRange range, std::span<cons
     ++answered;
     if (auto found = names.find(hash); found != names.end()) {
       const auto& [db, name] = found->second;
-      dyno::export_key(replica_, db, name, unix_time_ms(), &frame);
+      dyno::export_key(replica_, db, name, unix_ms_(), &frame);
     } else if (auto flush = flushes.find(hash); flush != flushes.end()) {
       export_flush(replica_, slot, flush->second, &frame);
     }
@@ -186,8 +185,9 @@ std::optional<Frame> RingStore::restamp(const Frame& frame, Stamp stamp) {
   }
   std::sort(old_stamps.begin(), old_stamps.end());
   old_stamps.erase(std::unique(old_stamps.begin(), old_stamps.end()), old_stamps.end());
-  int64_t now_ms = unix_time_ms();
-  replica_.clock().start_above(stamp);
+  int64_t now_ms = unix_ms_();
+  // A stamp of the far future is not followed, whoever has taken it for a time.
+  if (!replica_.clock().observe(stamp, now_ms)) return std::nullopt;
   std::vector<Stamp> new_stamps;
   for (size_t i = 0; i < old_stamps.size(); ++i) {
     new_stamps.push_back(replica_.clock().draw(now_ms));
@@ -213,7 +213,7 @@ Stamp RingStore::watermark() {
 }
 
 bool RingStore::observe(Stamp stamp) {
-  return stamp == 0 || replica_.clock().observe(stamp, unix_time_ms());
+  return stamp == 0 || replica_.clock().observe(stamp, unix_ms_());
 }
 
 }  // namespace dyno

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The data of this node as the machines of the ring see it: ring/store.h over the engine's
-// replicated state. One for each lane, since a watermark is a lane's; they share the replica.
+// replicated state. One for each lane, since a watermark is a lane's; they share the replica. The
+// time of the node is handed in, so that the simulator can have its own.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/merge.h"
@@ -18,10 +22,13 @@
 
 namespace dyno {
 
-class RingStore final : public Store {
+class RingStore : public Store {
  public:
-  RingStore(Replica& replica, const Topology& topology, NodeIndex self)
-      : replica_(replica), topology_(topology), self_(self) {}
+  // What the node's wall clock shows, in ms of Unix time.
+  using WallClock = std::function<int64_t()>;
+
+  RingStore(Replica& replica, const Topology& topology, NodeIndex self, WallClock unix_ms)
+      : replica_(replica), topology_(topology), self_(self), unix_ms_(std::move(unix_ms)) {}
 
   void expect(std::span<const std::string_view> frames) override {
     prefetch_merges(replica_, frames);
@@ -57,6 +64,7 @@ class RingStore final : public Store {
   Replica& replica_;
   const Topology& topology_;
   const NodeIndex self_;
+  const WallClock unix_ms_;
   int holds_ = 0;
   Stamp watermark_ = 0;
 };

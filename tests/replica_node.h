@@ -38,9 +38,14 @@ class ReplicaNode final : public FrameSink {
   struct Written {
     Stamp stamp;
     std::string frame;
+    std::vector<Token> tokens;  // Of its keys; none: it is for every node.
   };
-  void emit(Token, Stamp stamp, std::string_view frame) override { keep(stamp, frame); }
-  void emit_everywhere(Stamp stamp, std::string_view frame) override { keep(stamp, frame); }
+  void emit(Token token, Stamp stamp, std::string_view frame) override {
+    written.push_back({stamp, std::string(frame), {token}});
+  }
+  void emit_everywhere(Stamp stamp, std::string_view frame) override {
+    written.push_back({stamp, std::string(frame), {}});
+  }
 
   std::string operator()(std::string_view line) {
     std::vector<std::string> words;
@@ -136,7 +141,6 @@ class ReplicaNode final : public FrameSink {
     MergeOutcome outcome = receive(frame, FrameOrigin::kState);
     DYNO_CHECK(outcome.refused.empty());
   }
-  void keep(Stamp stamp, std::string_view frame) { written.push_back({stamp, std::string(frame)}); }
 };
 
 }  // namespace dyno

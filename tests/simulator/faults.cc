@@ -20,6 +20,26 @@ bool World::is_whole() const {
   return true;
 }
 
+void World::upset() {
+  ++upsets_;
+  upset_us_ = now_us_;
+}
+
+uint64_t World::health() {
+  // For views to be told to all lanes.
+  constexpr int64_t kTellUs = 10 * kMs;
+  if (healthy_ == upsets_) return healthy_;
+  if (now_us_ - upset_us_ < kTellUs || !is_whole()) return 0;
+  for (NodeIndex node = 0; node < processes_.size(); ++node) {
+    for (const auto& lane : processes_[node].lanes) {
+      for (NodeIndex peer = 0; peer < processes_.size(); ++peer) {
+        if (peer != node && !lane->is_linked(peer)) return 0;
+      }
+    }
+  }
+  return healthy_ = upsets_;
+}
+
 void World::next_fault() {
   if (calm_) return;
   at(fault_random_.between(conditions_.fault_every_us / 4, conditions_.fault_every_us * 2),
@@ -83,6 +103,9 @@ void World::make_partition() {
     if (!one_way) pairs.push_back({b, a});
   }
   for (auto [a, b] : pairs) set_blocked(a, b, true);
+  std::string text = "cut:";
+  for (auto [a, b] : pairs) text += " " + std::to_string(a) + ">" + std::to_string(b);
+  note("", text);
   trace(7, pairs.size());
   int64_t for_us = fault_random_.percent(80) ? fault_random_.between(100, 4000) * kMs
                                              : fault_random_.between(4, 20) * kSecond;
@@ -119,7 +142,9 @@ void World::make_clock_fault() {
   auto node = static_cast<NodeIndex>(fault_random_.below(static_cast<int64_t>(processes_.size())));
   probe("fault: clock set");
   trace(8, node);
+  note("", "the clock of node " + std::to_string(node) + " is set");
   processes_[node].wall_offset_ms = fault_random_.between(-2000, 2000);
+  upset();
   at(fault_random_.between(200, 8000) * kMs,
      [this, node] { processes_[node].wall_offset_ms = fault_random_.between(-40, 40); });
 }

@@ -52,6 +52,32 @@ bool parse(int count, char** words, Arguments* arguments) {
   return arguments->first <= arguments->last;
 }
 
+uint64_t hash_of(uint64_t seed) {
+  World world(seed);
+  world.run();
+  return world.trace_hash();
+}
+
+// `hash`: what the trace is to come to, or 0.
+bool run_seed(uint64_t seed, bool verbose, uint64_t hash, std::map<std::string, uint64_t>* probes) {
+  World world(seed, verbose);
+  bool good = world.run();
+  if (hash != 0 && world.trace_hash() != hash) {
+    std::printf("seed %llu did two different things\n", static_cast<unsigned long long>(seed));
+    good = false;
+  }
+  for (const auto& [name, times] : world.probes()) (*probes)[name] += times;
+  if (!good || verbose) std::printf("%s\n", world.describe().c_str());
+  return good;
+}
+
+// Runs the seed once more, which fails as it did before, and says what led to it.
+void tell_history(uint64_t seed) {
+  World world(seed, true);
+  world.run();
+  std::printf("%s\n", world.history().c_str());
+}
+
 struct Control {
   dyno::PlantedFault fault;
   const char* name;
@@ -118,20 +144,12 @@ int main(int count, char** words) {
   std::map<std::string, uint64_t> probes;
   int passed = 0;
   int failed = 0;
+  uint64_t first_hash = hash_of(arguments.first);
   for (uint64_t seed = arguments.first; seed <= arguments.last; ++seed) {
-    World world(seed, arguments.verbose);
-    bool good = world.run();
-    if (seed == arguments.first) {
-      World again(seed, arguments.verbose);
-      again.run();
-      if (again.trace_hash() != world.trace_hash()) {
-        std::printf("seed %llu did two different things\n", static_cast<unsigned long long>(seed));
-        good = false;
-      }
-    }
-    for (const auto& [name, times] : world.probes()) probes[name] += times;
+    bool good = run_seed(seed, arguments.verbose, first_hash, &probes);
+    first_hash = 0;
     ++(good ? passed : failed);
-    if (!good || arguments.verbose) std::printf("%s\n", world.describe().c_str());
+    if (!good && !arguments.verbose) tell_history(seed);
     if (seconds_since(started) > arguments.seconds) break;
   }
   for (const auto& [name, times] : probes) {

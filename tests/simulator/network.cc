@@ -37,6 +37,7 @@ void World::dial(NodeIndex node, uint16_t lane, NodeIndex peer) {
       connection.to_life = processes_[peer].life;
       connections_[id] = std::move(connection);
       processes_[node].links[lane][peer] = id;
+      upset();
       dialer.dialed(now_of(node), peer);
     }
     settle(node, lane);
@@ -90,7 +91,7 @@ void World::deliver(uint64_t id, bool there, const std::string& bytes) {
   NodeIndex to = there ? connection.to : connection.from;
   Process& process = processes_[to];
   if (!pipe.open || process.life != (there ? connection.to_life : connection.from_life)) return;
-  process.store->set_time(now_of(to).unix_ms);
+  process.engine->set_time(now_of(to).unix_ms);
   pipe.arrived += bytes;
   if (!there) {
     size_t used = process.lanes[connection.lane]->received(
@@ -129,7 +130,10 @@ void World::close_end(uint64_t id, bool at_acceptor) {
 }
 
 void World::hear_close(uint64_t id, bool at_acceptor) {
+  upset();
   Connection& connection = connections_.at(id);
+  note("", "link " + std::to_string(id) + " from " + std::to_string(connection.from) + " to " +
+               std::to_string(connection.to) + " closes");
   NodeIndex node = at_acceptor ? connection.to : connection.from;
   Pipe& pipe = at_acceptor ? connection.there : connection.back;
   pipe.last_us = std::max(pipe.last_us, now_us_ + delay_between(connection.from, connection.to));
@@ -155,11 +159,13 @@ void World::hear_close(uint64_t id, bool at_acceptor) {
 }
 
 void World::set_blocked(NodeIndex a, NodeIndex b, bool blocked) {
+  upset();
   if (blocked) {
     blocked_.insert({a, b});
     return;
   }
   if (blocked_.erase({a, b}) == 0) return;
+  note("", "joined: " + std::to_string(a) + ">" + std::to_string(b));
   std::vector<uint64_t> ids;
   for (const auto& [id, connection] : connections_) {
     bool there = connection.from == a && connection.to == b && !connection.there.held.empty();

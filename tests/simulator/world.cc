@@ -36,6 +36,7 @@ World::World(uint64_t seed, bool verbose)
       op_random_(random_.fork()) {
   draw_conditions();
   build_topology();
+  draw_keys();
 }
 
 World::~World() = default;
@@ -77,7 +78,8 @@ void World::build_topology() {
   std::vector<NodeSpec> specs;
   int64_t dcs = churn_ || random_.percent(40) ? 1 : random_.between(2, 4);
   for (int64_t dc = 0; dc < dcs; ++dc) {
-    int64_t racks = random_.percent(70) && dcs < 3 ? 3 : random_.between(1, 3);
+    // A ring of one rack has no replicas and nothing to agree about.
+    int64_t racks = random_.percent(70) && dcs < 3 ? 3 : random_.between(dcs == 1 ? 2 : 1, 3);
     for (int64_t rack = 0; rack < racks; ++rack) {
       int64_t nodes = churn_ || random_.percent(50) ? 1 : random_.between(1, dcs > 1 ? 2 : 4);
       for (int64_t node = 0; node < nodes; ++node) {
@@ -144,8 +146,41 @@ void World::trace(uint64_t a, uint64_t b) {
   }
 }
 
-void World::fail(std::string what) {
+void World::fail(std::string what, const std::string& key) {
+  if (failures_.empty()) failed_key_ = key;
   failures_.push_back("at " + std::to_string(now_us_ / kMs) + " ms: " + std::move(what));
+}
+
+void World::note(const std::string& key, const std::string& what) {
+  if (!verbose_ || !failures_.empty()) return;
+  std::string text = std::to_string(now_us_ / kMs) + "." + std::to_string(now_us_ % kMs / 100);
+  history_.emplace_back(key, text + " " + what);
+}
+
+void World::note_frame(NodeIndex node, const char* verb, std::string_view frames) {
+  while (verbose_ && !frames.empty()) {
+    size_t size = frame_bytes(frames.substr(0, kFrameHeadBytesMax));
+    std::vector<Delta> deltas;
+    if (size == 0 || !read_frame(frames.substr(0, size), &deltas).empty()) return;
+    frames.remove_prefix(size);
+    for (const Delta& delta : deltas) {
+      std::string text = dyno::describe(delta);
+      note(std::string(delta.key), "node " + std::to_string(node) + " " + verb + ": " + text);
+    }
+  }
+}
+
+std::string World::history() const {
+  constexpr size_t kLinesMax = 120;
+  std::vector<const std::string*> lines;
+  for (const auto& [key, what] : history_) {
+    if (key.empty() || key == failed_key_) lines.push_back(&what);
+  }
+  std::string text;
+  for (size_t i = lines.size() > kLinesMax ? lines.size() - kLinesMax : 0; i < lines.size(); ++i) {
+    text += *lines[i] + "\n";
+  }
+  return text;
 }
 
 void World::start(NodeIndex node) {
@@ -157,26 +192,44 @@ void World::start(NodeIndex node) {
     ++process.incarnation;
   }
   trace(1, node);
-  process.store = std::make_unique<ElementStore>(topology_, node, process.incarnation, &ledger_);
-  process.store->set_time(now_of(node).unix_ms);
+  note("", "node " + std::to_string(node) + " starts");
+  process.engine =
+      std::make_unique<NodeEngine>(topology_, node, process.incarnation, now_of(node).unix_ms);
+  if (engine_fault_ != nullptr) process.engine->faults().*engine_fault_ = true;
+  NodeEngine::Listener listener;
+  listener.restamped = [this, node](const Frame& old, const Frame& anew) {
+    note_restamped(node, old, anew);
+  };
+  if (verbose_) {
+    listener.applied = [this, node](std::string_view frames, bool is_state) {
+      note_frame(node, is_state ? "pulled" : "was told", frames);
+    };
+  }
+  for (int i = 0; i <= conditions_.lanes; ++i) {
+    process.stores.push_back(process.engine->make_store(listener));
+  }
+  process.states.clear();
+  upset();
   StateAge age;
   age.answer_max_us /= conditions_.hurry;
   age.kept_us /= conditions_.hurry;
   StewardOptions steward;
   steward.anti_entropy.age = age;
   steward.anti_entropy.background_us /= conditions_.hurry;
-  process.steward =
-      std::make_unique<Steward>(topology_, node, process.incarnation, steward, *process.store);
+  process.steward = std::make_unique<Steward>(topology_, node, process.incarnation, steward,
+                                              *process.stores.front());
   LaneOptions options;
   options.coordinator.age = age;
+  options.coordinator.hash_seed = NodeEngine::kHashSeed;
   options.stream.log_bytes_max = conditions_.log_bytes_max;
   options.stream.window_bytes_max = 4096;
   options.stream.batch_bytes_max = 1024;
-  Identity identity{"simulated", 0, node, process.incarnation,
+  Identity identity{"simulated", NodeEngine::kHashSeed, node, process.incarnation,
                     static_cast<uint16_t>(conditions_.lanes)};
   for (int lane = 0; lane < conditions_.lanes; ++lane) {
     process.lanes.push_back(std::make_unique<Lane>(topology_, identity, static_cast<uint16_t>(lane),
-                                                   options, *process.store,
+                                                   options,
+                                                   *process.stores[static_cast<size_t>(lane) + 1],
                                                    lane == 0 ? process.steward.get() : nullptr));
   }
   process.links.assign(static_cast<size_t>(conditions_.lanes), {});
@@ -190,6 +243,9 @@ void World::start(NodeIndex node) {
 void World::crash(NodeIndex node) {
   Process& process = processes_[node];
   trace(2, node);
+  note("", "node " + std::to_string(node) + " loses its memory");
+  upset();
+  lost_memory_ = true;
   collect_probes(process);
   for (auto& [id, op] : ledger_.ops) {
     if (op.node == node && op.ended_us < 0) op.ended_us = now_us_;
@@ -205,19 +261,23 @@ void World::crash(NodeIndex node) {
   process.backlog.clear();
   process.lanes.clear();
   process.steward.reset();
-  process.store.reset();
+  process.stores.clear();
+  graveyard_.push_back(std::move(process.engine));
   for (uint64_t id : cut) break_link(id);
 }
 
 void World::pause(NodeIndex node, int64_t for_us) {
   Process& process = processes_[node];
   process.paused = true;
+  upset();
   trace(3, node);
+  note("", "node " + std::to_string(node) + " stops for " + std::to_string(for_us / kMs) + " ms");
   uint64_t life = process.life;
   at(for_us, [this, node, life] {
     Process& resumed = processes_[node];
     if (resumed.life != life) return;
     resumed.paused = false;
+    upset();
     for (auto& act : std::exchange(resumed.backlog, {})) {
       if (resumed.life != life) return;
       act();
@@ -230,7 +290,7 @@ void World::settle(NodeIndex node, uint16_t lane) {
   Process& process = processes_[node];
   uint64_t life = process.life;
   while (process.life == life) {
-    process.store->set_time(now_of(node).unix_ms);
+    process.engine->set_time(now_of(node).unix_ms);
     Outbox box = std::exchange(process.lanes[lane]->drain(), {});
     if (box.empty()) break;
     for (auto& [peer, reason] : box.hangups) {
@@ -270,11 +330,42 @@ void World::settle(NodeIndex node, uint16_t lane) {
 }
 
 void World::run_command(NodeIndex node, uint16_t lane, const Outbox::Run& run) {
-  Process& process = processes_[node];
-  process.store->set_time(now_of(node).unix_ms);
   std::vector<Frame> frames;
-  std::string reply = process.store->run(run.command, &frames);
-  process.lanes[lane]->ran(now_of(node), run.run, std::move(reply), std::move(frames));
+  std::string reply = run_op(node, std::stoull(run.context), run.command, &frames);
+  processes_[node].lanes[lane]->ran(now_of(node), run.run, std::move(reply), std::move(frames));
+}
+
+std::string World::run_op(NodeIndex node, uint64_t id, const std::string& command,
+                          std::vector<Frame>* frames) {
+  Process& process = processes_[node];
+  process.engine->set_time(now_of(node).unix_ms);
+  Op& op = ledger_.ops.at(id);
+  if (!op.write) check_seen(node, op);
+  std::string reply = process.engine->run(command);
+  *frames = process.engine->take_written();
+  note(op.keys.front(),
+       "node " + std::to_string(node) + " runs request " + std::to_string(id) + ": " + reply);
+  for (const Frame& frame : *frames) {
+    note_frame(node, "wrote", frame.bytes);
+    ledger_.add({id, node, process.incarnation, frame.bytes, op.amount});
+  }
+  ++op.runs;
+  if (!op.write && is_safe(op.level)) {
+    for (const std::string& key : op.keys) op.shown[key] = process.engine->held(key);
+  }
+  return reply;
+}
+
+void World::note_restamped(NodeIndex node, const Frame& old, const Frame& anew) {
+  for (size_t i = ledger_.frames.size(); i-- > 0;) {
+    WrittenFrame& frame = ledger_.frames[i];
+    if (frame.bytes != old.bytes) continue;
+    frame.replaced = true;
+    note_frame(node, "stamped anew", anew.bytes);
+    uint64_t op = frame.op;
+    return ledger_.add({op, node, processes_[node].incarnation, anew.bytes});
+  }
+  DYNO_CHECK(false);
 }
 
 void World::arm(NodeIndex node, uint16_t lane) {
@@ -288,7 +379,7 @@ void World::arm(NodeIndex node, uint16_t lane) {
   on(node, delay_us, [this, node, lane] {
     Process& fired = processes_[node];
     fired.timer_us[lane] = -1;
-    fired.store->set_time(now_of(node).unix_ms);
+    fired.engine->set_time(now_of(node).unix_ms);
     trace(5, node);
     fired.lanes[lane]->handle_timeout(now_of(node));
     settle(node, lane);
@@ -299,9 +390,7 @@ void World::route(NodeIndex node, const Note& note) {
   constexpr int64_t kNoteDelayUs = 40;
   Process& process = processes_[node];
   if (std::holds_alternative<ViewChanged>(note)) {
-    Stamp horizon = std::get<ViewChanged>(note).view->horizon;
-    horizon_ = std::max(horizon_, horizon);
-    process.store->collect(horizon);
+    tend(node, *std::get<ViewChanged>(note).view);
     for (uint16_t lane = 0; lane < process.lanes.size(); ++lane) {
       on(node, kNoteDelayUs, [this, node, lane, note] {
         processes_[node].lanes[lane]->handle_note(now_of(node), note);
@@ -321,6 +410,25 @@ void World::route(NodeIndex node, const Note& note) {
       settle(node, 0);
     });
   }
+}
+
+// What the process does beside the ring: it forgets and expires, a part of its slots at a time.
+void World::tend(NodeIndex node, const View& view) {
+  Process& process = processes_[node];
+  horizon_ = std::max(horizon_, view.horizon);
+  for (SlotIndex slot : slots_) {
+    if (network_random_.percent(50)) process.engine->collect(slot, view.horizon);
+  }
+  bool has_timed = std::any_of(keys_.begin(), keys_.end(),
+                               [](const auto& key) { return key.first == Family::kTimed; });
+  if (has_timed && network_random_.percent(40)) {
+    process.engine->expire();
+    process.lanes.front()->publish(process.engine->take_written());
+  }
+  std::vector<NodeState> states;
+  for (const View::NodeView& seen : view.nodes) states.push_back(seen.state);
+  if (states != process.states) upset();
+  process.states = std::move(states);
 }
 
 void World::collect_probes(const Process& process) {
@@ -346,13 +454,6 @@ void World::collect_probes(const Process& process) {
   probe("slot differed", counts.slots_differed);
   probe("key pulled", counts.keys_pulled);
   probe("late answer dropped", counts.late_answers);
-}
-
-// Now and then one node is held to what it says of itself.
-void World::look() {
-  constexpr int64_t kLookUs = 200 * kMs;
-  check_frontier(static_cast<NodeIndex>(random_.below(static_cast<int64_t>(processes_.size()))));
-  at(kLookUs, [this] { look(); });
 }
 
 bool World::run() {

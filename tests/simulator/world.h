@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A whole ring in one thread on virtual time: the production machines of ring/ on simulated
-// processes, clocks and links, under faults and load, all of it from one seed. Two runs of a seed
-// do the same to the last byte, which the hash of the trace shows.
+// A whole ring in one thread on virtual time: the production machines of ring/, each process with
+// an engine of its own, on simulated clocks and links, under faults and load, all of it from one
+// seed. Two runs of a seed do the same to the last byte, which the hash of the trace shows.
+//
+// One world at a time: engines count their keys together.
 //
 //   world.cc     time, processes and their clocks
 //   network.cc   links between them
 //   faults.cc    what breaks
 //   workload.cc  clients
-//   checks.cc    what must hold, always and at the end
+//   checks.cc, checks_end.cc    what must hold, always and at the end
 #pragma once
 
 #include <cstdint>
@@ -23,8 +25,8 @@
 #include "ring/lane.h"
 #include "ring/steward.h"
 #include "ring/topology.h"
-#include "tests/simulator/element_store.h"
 #include "tests/simulator/ledger.h"
+#include "tests/simulator/node_engine.h"
 #include "tests/simulator/random.h"
 
 namespace dyno::simulator {
@@ -59,6 +61,9 @@ class World {
   explicit World(uint64_t seed, bool verbose = false);
   ~World();
 
+  // A mistake in the engines of all worlds from now on; null: none.
+  static void plant(bool PlantedFaults::*fault) { engine_fault_ = fault; }
+
   // True when everything held; failures() says what did not.
   bool run();
   [[nodiscard]] const std::vector<std::string>& failures() const { return failures_; }
@@ -66,6 +71,9 @@ class World {
   // What faults were made and which rare paths were reached.
   [[nodiscard]] const std::map<std::string, uint64_t>& probes() const { return probes_; }
   [[nodiscard]] std::string describe() const;
+  // The last of what happened before the first failure: faults, and all that concerns its key. Of a
+  // verbose world only.
+  [[nodiscard]] std::string history() const;
 
  private:
   struct Event {
@@ -85,9 +93,11 @@ class World {
     uint32_t incarnation = 0;
     int64_t wall_offset_ms = 0;
     int64_t drift_ppm = 0;
-    std::unique_ptr<ElementStore> store;
+    std::unique_ptr<NodeEngine> engine;
+    std::vector<std::unique_ptr<Store>> stores;  // The steward's, then those of the lanes.
     std::unique_ptr<Steward> steward;
     std::vector<std::unique_ptr<Lane>> lanes;
+    std::vector<NodeState> states;                     // Of all nodes, as it last said.
     std::vector<std::map<NodeIndex, uint64_t>> links;  // By lane: the own link to each node.
     std::vector<int64_t> timer_us;                     // By lane: when its timer is to fire.
     std::vector<std::function<void()>> backlog;        // While paused.
@@ -124,11 +134,18 @@ class World {
   void settle(NodeIndex node, uint16_t lane);
   void arm(NodeIndex node, uint16_t lane);
   void route(NodeIndex node, const Note& note);
+  void tend(NodeIndex node, const View& view);
   void run_command(NodeIndex node, uint16_t lane, const Outbox::Run& run);
+  [[nodiscard]] std::string run_op(NodeIndex node, uint64_t id, const std::string& command,
+                                   std::vector<Frame>* frames);
+  void note_restamped(NodeIndex node, const Frame& old, const Frame& anew);
   void trace(uint64_t a, uint64_t b);
   void probe(const std::string& name, uint64_t count = 1) { probes_[name] += count; }
   void collect_probes(const Process& process);
-  void fail(std::string what);
+  void fail(std::string what, const std::string& key = {});
+  // For history(); without a key it concerns all of them.
+  void note(const std::string& key, const std::string& what);
+  void note_frame(NodeIndex node, const char* verb, std::string_view frames);
 
   // Network.
   [[nodiscard]] int64_t delay_between(NodeIndex a, NodeIndex b);
@@ -152,24 +169,40 @@ class World {
   void make_clock_fault();
   void heal();
   [[nodiscard]] bool is_whole() const;
+  // Something happened that may change where requests run.
+  void upset();
+  // Nobody sees anything amiss: the number of the time since when. 0: somebody does.
+  [[nodiscard]] uint64_t health();
 
   // Clients.
+  void draw_keys();
+  [[nodiscard]] Op draw_op();
   void next_op();
-  void issue(Op op);
+  void gather_dues(Op* op);
+  void issue(uint64_t id);
   void answered(uint64_t id, Outcome outcome, const std::string& bytes);
 
   // Checks.
   void look();
-  void check_answer(const Op& op);
+  void check_seen(NodeIndex node, const Op& op);
+  void check_answer(const Op& op, const std::string& reply);
+  void check_shown(const Op& op, const std::string& reply);
+  void check_once(const Op& op, const std::string& reply);
   void check_held(const Op& op);
+  void make_due(const Op& op);
   void check_frontier(NodeIndex node);
   void check_end();
-  void check_place(const Place& place, const std::vector<size_t>& writes);
+  void check_key(const std::string& key, const KeyHistory& history);
+  void check_values();
   [[nodiscard]] std::string difference() const;
   [[nodiscard]] bool is_settled(std::string* why) const;
-  [[nodiscard]] bool must_survive(const Write& write) const;
-  [[nodiscard]] bool is_alive(const Write& write) const;
+  [[nodiscard]] bool must_survive(const WrittenFrame& frame) const;
+  [[nodiscard]] bool is_alive(const WrittenFrame& frame) const;
+  [[nodiscard]] NodeIndex owner(RackNumber rack, const std::string& key) const {
+    return topology_.owner(rack, token_of(key, NodeEngine::kHashSeed));
+  }
 
+  static inline bool PlantedFaults::*engine_fault_ = nullptr;
   const uint64_t seed_;
   const bool verbose_;
   Random random_;
@@ -179,7 +212,10 @@ class World {
   Conditions conditions_;
   bool churn_ = false;  // Much happens to few keys of a small ring.
   Topology topology_;
+  std::vector<std::unique_ptr<NodeEngine>> graveyard_;
   std::vector<Process> processes_;
+  std::vector<std::pair<Family, std::string>> keys_;
+  std::vector<SlotIndex> slots_;  // That may hold something.
   std::priority_queue<Event, std::vector<Event>, Later> events_;
   uint64_t next_event_ = 0;
   int64_t now_us_ = 0;
@@ -190,11 +226,18 @@ class World {
   bool loading_ = false;         // Clients are at work.
   int64_t void_before_us_ = -1;  // Quorum promises made before were broken by too many faults.
   int64_t last_disturbed_us_ = 0;
-  Stamp horizon_ = 0;  // The largest of any node, ever.
+  bool lost_memory_ = false;
+  uint64_t upsets_ = 1;
+  int64_t upset_us_ = 0;
+  uint64_t healthy_ = 0;             // The value of upsets_ for which all was found well.
+  std::set<std::string> seen_once_;  // What may be answered once in a healthy time.
+  Stamp horizon_ = 0;                // The largest of any node, ever.
   Ledger ledger_;
   uint64_t next_op_ = 1;
   std::map<std::string, uint64_t> probes_;
   std::vector<std::string> failures_;
+  std::string failed_key_;
+  std::vector<std::pair<std::string, std::string>> history_;  // Key, what.
   uint64_t trace_hash_ = 0;
 };
 

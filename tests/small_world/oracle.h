@@ -168,6 +168,10 @@ class Oracle {
           key.gone.insert(id);
         }
         return;
+      // Every key has one type for good.
+      case FactKind::kType:
+      case FactKind::kOtherType:
+        return;
       default:
         DYNO_CHECK(false);
     }

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/simulator/node_engine.h"
+
+#include <utility>
+
+#include "protocol/check.h"
+#include "protocol/resp_request.h"
+
+namespace dyno::simulator {
+namespace {
+
+// The process' store, which tells of what it is told to do.
+class ToldStore final : public RingStore {
+ public:
+  ToldStore(Replica& replica, const Topology& topology, NodeIndex self, WallClock unix_ms,
+            NodeEngine::Listener listener)
+      : RingStore(replica, topology, self, std::move(unix_ms)), listener_(std::move(listener)) {}
+
+  Applied apply(std::string_view frames) override {
+    if (listener_.applied) listener_.applied(frames, false);
+    return RingStore::apply(frames);
+  }
+  Applied apply_state(std::string_view frames) override {
+    if (listener_.applied) listener_.applied(frames, true);
+    return RingStore::apply_state(frames);
+  }
+
+  std::optional<Frame> restamp(const Frame& frame, Stamp stamp) override {
+    std::optional<Frame> anew = RingStore::restamp(frame, stamp);
+    if (anew) listener_.restamped(frame, *anew);
+    return anew;
+  }
+
+ private:
+  NodeEngine::Listener listener_;
+};
+
+RequestKey key_of(const std::string& name) {
+  return {0, name, token_of(name, NodeEngine::kHashSeed)};
+}
+
+}  // namespace
+
+NodeEngine::NodeEngine(const Topology& topology, NodeIndex self, uint32_t incarnation,
+                       int64_t unix_ms)
+    : topology_(topology),
+      self_(self),
+      node_(topology.node(self).rack_number, incarnation),
+      store_(node_.replica, topology, self, [this] { return node_.client.now_ms; }),
+      expirer_(node_.client.executor()) {
+  set_time(unix_ms);
+  node_.replica.clock().start_above(first_stamp_of(unix_ms));
+  if (topology.is_single_replica()) node_.client.executor().set_recorder(nullptr);
+}
+
+std::unique_ptr<Store> NodeEngine::make_store(Listener listener) {
+  return std::make_unique<ToldStore>(
+      node_.replica, topology_, self_, [this] { return node_.client.now_ms; }, std::move(listener));
+}
+
+std::string NodeEngine::run(std::string_view requests) {
+  RequestParser parser;
+  std::string reply;
+  while (!requests.empty()) {
+    DYNO_CHECK(parser.parse(requests, {}) == RequestParser::Status::kRequest);
+    reply = node_.run({parser.args().begin(), parser.args().end()});
+    requests.remove_prefix(parser.size());
+    parser.next();
+  }
+  return reply;
+}
+
+std::vector<Frame> NodeEngine::take_written() {
+  std::vector<Frame> frames;
+  for (ReplicaNode::Written& written : node_.written) {
+    frames.push_back({written.stamp, std::move(written.tokens), std::move(written.frame)});
+  }
+  node_.written.clear();
+  return frames;
+}
+
+void NodeEngine::expire() {
+  // So long that it never ends by the real time that it takes.
+  constexpr int64_t kBudgetUs = 60'000'000;
+  (void)expirer_.run(0, kSlotCount, node_.client.now_ms, kBudgetUs);
+}
+
+std::string NodeEngine::state_of(const std::string& key) {
+  std::string state;
+  store_.export_key(key_of(key), &state);
+  return state;
+}
+
+Version NodeEngine::version_of(const std::string& key) {
+  return store_.version(key_of(key));
+}
+
+}  // namespace dyno::simulator
