@@ -275,16 +275,17 @@ void AntiEntropy::handle_timeout(Now now) {
                  !is_planted(PlantedFault::kLateAnswers)) {
         abort(now, peer);
       }
-    } else if ((peer.wants_all || !peer.wants_dirty.empty()) && now.mono_us >= peer.not_before_us) {
+    } else if (peer.wants() && now.mono_us >= peer.not_before_us) {
       start(now, node, peer, false);
     }
   }
   if (peers_.empty() || !background_is_due(now)) return;
-  // The next peer in turn that can be asked.
+  // The next peer in turn that can be asked, and of which nothing is demanded: a pull in passing
+  // looks at what is alive alone, which is not enough for that.
   auto next = peers_.upper_bound(background_next_);
   for (size_t i = 0; i < peers_.size(); ++i) {
     if (next == peers_.end()) next = peers_.begin();
-    if (next->second.linked) {
+    if (next->second.linked && !next->second.wants()) {
       background_next_ = next->first;
       start(now, next->first, next->second, true);
       return;
@@ -305,7 +306,7 @@ int64_t AntiEntropy::next_timeout() const {
       next = std::min(next, round.step == Step::kPause
                                 ? round.resume_us
                                 : round.asked_us + options_.age.answer_max_us + 1);
-    } else if (peer.wants_all || !peer.wants_dirty.empty()) {
+    } else if (peer.wants()) {
       next = std::min(next, peer.not_before_us);
     }
   }
@@ -320,7 +321,7 @@ std::vector<AntiEntropy::Pulled> AntiEntropy::take_pulled() {
 bool AntiEntropy::is_quiet() const {
   return std::none_of(peers_.begin(), peers_.end(), [](const auto& entry) {
     const Peer& peer = entry.second;
-    return peer.wants_all || !peer.wants_dirty.empty() || (peer.round && !peer.round->background);
+    return peer.wants() || (peer.round && !peer.round->background);
   });
 }
 

@@ -130,6 +130,8 @@ class AntiEntropy {
     bool wants_all = false;
     std::map<uint16_t, SlotsDirty> wants_dirty;  // By lane, the latest.
     int64_t not_before_us = 0;
+
+    [[nodiscard]] bool wants() const { return wants_all || !wants_dirty.empty(); }
   };
 
   void start(Now now, NodeIndex node, Peer& peer, bool background);

@@ -287,13 +287,10 @@ void Coordinator::try_elsewhere(Now now, uint64_t id, Operation& op) {
 
 void Coordinator::run_here(Now now, uint64_t id, Operation& op) {
   if (!is_quorum(op.request.level)) return run(id, op);
+  if (!op.request.write) return begin_comparing(now, id, op);
   begin_quorum(op, true);
   if (!op.quorum.possible()) return give_up(id, op);
-  if (op.request.write) return run(id, op);
-  op.phase = Phase::kComparing;
-  op.asked_us = now.mono_us;
-  ++counts_.compared;
-  go_on(id, op);
+  run(id, op);
 }
 
 void Coordinator::run(uint64_t id, Operation& op) {
@@ -320,7 +317,7 @@ void Coordinator::ran(Now now, uint64_t run, std::string reply, std::vector<Fram
     // A command that only reads may have removed what had expired.
     if (!op.request.write) {
       for (const SharedFrame& frame : op.frames) streams_.publish(frame, nullptr);
-      return read_ran(run, op);
+      return read_ran(now, run, op);
     }
     return write_ran(run, op);
   }

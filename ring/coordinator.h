@@ -15,6 +15,8 @@
 // A read at a quorum level first compares versions of its keys with enough other racks, which send
 // the state of those that differ; merges; then runs. At DC_QUORUM racks that were found behind are
 // told to pull afterwards; at a safe level the answer waits until enough racks hold what it shows.
+// Versions tell nothing of what was removed: when a key that was equal changed here meanwhile, what
+// came may have been removed there, and the read asks for whole states and runs again.
 //
 // What an answer says of a write: kDone: it was applied as the level asks. kNotApplied: nothing was
 // applied, nor will be. kUnknown: it may have been applied. A request that is not repeatable is
@@ -73,6 +75,7 @@ struct CoordinatorCounts {
   uint64_t forwarded = 0;      // To another node.
   uint64_t failed_over = 0;    // Ran elsewhere than at the first choice.
   uint64_t compared = 0;       // Reads that asked other racks.
+  uint64_t asked_whole = 0;    // Reads whose keys changed while they were compared.
   uint64_t states_merged = 0;  // Keys that a read found behind here.
   uint64_t racks_behind = 0;   // Racks that a read found behind and told to pull.
   uint64_t restamped = 0;      // Writes that met a later one at a safe level.
@@ -142,6 +145,9 @@ class Coordinator {
     std::vector<SharedFrame> frames;
     std::vector<std::pair<NodeIndex, uint64_t>> waits;  // Its entries of waits_.
     bool restamped = false;
+    // Keys by their indexes, and versions that another rack had too, so that it sent no state.
+    std::vector<std::pair<size_t, Version>> equal;
+    bool asks_whole = false;  // For states whatever the versions are.
     // Versions that other racks reported, by key: for the racks that hold what is shown.
     std::map<NodeIndex, std::vector<Version>> reported;
   };
@@ -186,7 +192,8 @@ class Coordinator {
   void rack_answered(Operation& op, NodeIndex node);
   void rack_failed(uint64_t id, Operation& op, NodeIndex node);
   void go_on(uint64_t id, Operation& op);
-  void read_ran(uint64_t id, Operation& op);
+  void begin_comparing(Now now, uint64_t id, Operation& op);
+  void read_ran(Now now, uint64_t id, Operation& op);
   void write_ran(uint64_t id, Operation& op);
   void wait_for_acks(Operation& op);
   void drop_waits(Operation& op);

@@ -3,6 +3,7 @@
 // The coordinator's part above DC_ONE: comparing versions before a read, holding what it showed,
 // and waiting for acknowledgements after a write.
 #include <algorithm>
+#include <limits>
 
 #include "ring/coordinator.h"
 #include "ring/planted_fault.h"
@@ -10,6 +11,9 @@
 namespace dyno {
 namespace {
 
+// No key has it.
+constexpr Version kNoVersion{std::numeric_limits<uint64_t>::max(),
+                             std::numeric_limits<uint64_t>::max()};
 constexpr size_t kCompareKeysMax = 65536;
 constexpr int64_t kHoldUs = 2000 * kMicrosPerMs;
 
@@ -41,6 +45,16 @@ std::vector<size_t> Coordinator::keys_of(const Operation& op, NodeIndex node) co
     if (topology_.owns(node, op.tokens[i])) indexes.push_back(i);
   }
   return indexes;
+}
+
+void Coordinator::begin_comparing(Now now, uint64_t id, Operation& op) {
+  begin_quorum(op, true);
+  op.phase = Phase::kComparing;
+  op.asked_us = now.mono_us;
+  op.reported.clear();
+  op.equal.clear();
+  ++counts_.compared;
+  go_on(id, op);
 }
 
 // Takes the next step of an operation after some rack has answered or failed.
@@ -81,7 +95,7 @@ void Coordinator::send_compare(uint64_t id, const Operation& op, NodeIndex node)
   Compare body;
   for (size_t index : keys_of(op, node)) {
     const RequestKey& key = op.request.keys[index];
-    Version version = store_.version(key);
+    Version version = op.asks_whole ? kNoVersion : store_.version(key);
     body.keys.push_back({{key.db, key.name}, version.low, version.high});
   }
   write_message(MessageKind::kCompare, id, body, &outbox_.to_nodes[node]);
@@ -130,6 +144,10 @@ void Coordinator::handle_compare_answer(Now now, NodeIndex from, uint64_t id,
   }
   if (op.phase != Phase::kComparing) return;
   if (late || !merge_states(op, from, answer, &reported)) return rack_failed(id, op, from);
+  std::vector<size_t> indexes = keys_of(op, from);
+  for (size_t i = 0; i < indexes.size(); ++i) {
+    if (answer.keys[i].state.empty()) op.equal.emplace_back(indexes[i], reported[i]);
+  }
   op.reported[from] = std::move(reported);
   rack_answered(op, from);
   go_on(id, op);
@@ -163,9 +181,17 @@ bool Coordinator::holds(const Operation& op, NodeIndex node,
 }
 
 // The command has read. What it may have shown is what is here now.
-void Coordinator::read_ran(uint64_t id, Operation& op) {
+void Coordinator::read_ran(Now now, uint64_t id, Operation& op) {
   std::vector<Version> current;
   for (const RequestKey& key : op.request.keys) current.push_back(store_.version(key));
+  bool is_overtaken = std::any_of(op.equal.begin(), op.equal.end(), [&](const auto& each) {
+    return current[each.first] != each.second;
+  });
+  if (is_overtaken && !op.asks_whole) {
+    op.asks_whole = true;
+    ++counts_.asked_whole;
+    return begin_comparing(now, id, op);
+  }
   std::vector<NodeIndex> behind;
   for (const auto& [node, reported] : op.reported) {
     if (!holds(op, node, current)) behind.push_back(node);

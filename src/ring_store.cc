@@ -123,8 +123,8 @@ void RingStore::each_key(SlotIndex slot, TokenRange range, Visit visit) {
 SlotDigest RingStore::digest(SlotIndex slot, TokenRange range) {
   SlotDigest sum;
   bool whole = covers(range, slot);
-  if (whole) sum.live = version_of(replica_.digest(slot));
   std::lock_guard lock(replica_.keyspace().slot(slot).lock);
+  if (whole) sum.live = version_of(replica_.slot(slot).digest);
   if (whole && replica_.slot(slot).awaiting.empty()) return sum;
   each_key(slot, range, [&](int db, std::string_view name, bool has_traces) {
     if (!whole) add(&sum.live, version_of(key_version(replica_, db, name)));

@@ -129,8 +129,9 @@ void Ledger::add(WrittenFrame frame) {
       history.gone[write.place].push_back(number);
       // What was taken from a list may be there or not, from now on.
       if (write.rank == kForGood) {
+        const Place& place = write.place;
         std::erase_if(history.dues,
-                      [&](const auto& due) { return due.second.write.place == write.place; });
+                      [&place](const auto& due) { return due.second.write.place == place; });
       }
     }
     history.writes.push_back(std::move(write));

@@ -110,8 +110,8 @@ struct Op {
   bool refused = false;   // Answered that nothing was or will be applied.
   uint64_t healthy = 0;   // The ring was healthy when it began: the number of that time. 0: not.
   std::vector<std::pair<std::string, Due>> must_see;  // By key.
-  int runs = 0;
-  std::map<std::string, HeldKey> shown;  // By key: what was there when a read ran.
+  std::map<NodeIndex, std::string> unseen;  // What was amiss when a read last ran on a node.
+  std::map<std::string, HeldKey> shown;     // By key: what was there when a read ran.
 };
 
 struct Ledger {

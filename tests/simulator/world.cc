@@ -56,10 +56,10 @@ void World::draw_conditions() {
   c.unsafe_crashes = random_.percent(30);
   c.fault_every_us = sometimes(random_.between(300, 4000) * kMs);
   c.op_every_us = random_.between(2 * kMs, 40 * kMs);
-  c.load_us = random_.between(10, 40) * kSecond;
+  c.load_us = random_.between(10, 30) * kSecond;
   c.lanes = static_cast<int>(random_.between(1, 3));
   c.keys = static_cast<int>(random_.between(2, 40));
-  c.hurry = random_.percent(60) ? 10 : 1;
+  c.hurry = random_.percent(85) ? 10 : 1;
   c.log_bytes_max =
       random_.percent(30) ? static_cast<size_t>(random_.between(500, 5000)) : size_t{1} << 20;
   churn_ = random_.percent(50);
@@ -76,7 +76,7 @@ void World::draw_conditions() {
 
 void World::build_topology() {
   std::vector<NodeSpec> specs;
-  int64_t dcs = churn_ || random_.percent(40) ? 1 : random_.between(2, 4);
+  int64_t dcs = churn_ || random_.percent(40) ? 1 : random_.percent(75) ? 2 : random_.between(3, 4);
   for (int64_t dc = 0; dc < dcs; ++dc) {
     // A ring of one rack has no replicas and nothing to agree about.
     int64_t racks = random_.percent(70) && dcs < 3 ? 3 : random_.between(dcs == 1 ? 2 : 1, 3);
@@ -103,7 +103,8 @@ void World::build_topology() {
 }
 
 void World::at(int64_t delay_us, std::function<void()> act) {
-  events_.push({now_us_ + std::max<int64_t>(delay_us, 0), next_event_++, std::move(act)});
+  events_.push_back({now_us_ + std::max<int64_t>(delay_us, 0), next_event_++, std::move(act)});
+  std::push_heap(events_.begin(), events_.end(), Later());
 }
 
 // As at(), but for one life of a process: later when it is paused, never when it died.
@@ -121,14 +122,15 @@ void World::on(NodeIndex node, int64_t delay_us, std::function<void()> act) {
 }
 
 void World::step() {
-  Event event = events_.top();
-  events_.pop();
+  std::pop_heap(events_.begin(), events_.end(), Later());
+  Event event = std::move(events_.back());
+  events_.pop_back();
   now_us_ = event.at_us;
   event.act();
 }
 
 void World::run_until(int64_t until_us) {
-  while (!events_.empty() && events_.top().at_us <= until_us && failures_.empty()) step();
+  while (!events_.empty() && events_.front().at_us <= until_us && failures_.empty()) step();
   now_us_ = std::max(now_us_, until_us);
 }
 
@@ -171,7 +173,7 @@ void World::note_frame(NodeIndex node, const char* verb, std::string_view frames
 }
 
 std::string World::history() const {
-  constexpr size_t kLinesMax = 120;
+  constexpr size_t kLinesMax = 400;
   std::vector<const std::string*> lines;
   for (const auto& [key, what] : history_) {
     if (key.empty() || key == failed_key_) lines.push_back(&what);
@@ -195,7 +197,7 @@ void World::start(NodeIndex node) {
   note("", "node " + std::to_string(node) + " starts");
   process.engine =
       std::make_unique<NodeEngine>(topology_, node, process.incarnation, now_of(node).unix_ms);
-  if (engine_fault_ != nullptr) process.engine->faults().*engine_fault_ = true;
+  if (engine_fault != nullptr) process.engine->faults().*engine_fault = true;
   NodeEngine::Listener listener;
   listener.restamped = [this, node](const Frame& old, const Frame& anew) {
     note_restamped(node, old, anew);
@@ -215,7 +217,8 @@ void World::start(NodeIndex node) {
   age.kept_us /= conditions_.hurry;
   StewardOptions steward;
   steward.anti_entropy.age = age;
-  steward.anti_entropy.background_us /= conditions_.hurry;
+  // Each looks at all slots, which is most of what a seed costs.
+  if (conditions_.hurry > 1) steward.anti_entropy.background_us = 3 * kSecond;
   process.steward = std::make_unique<Steward>(topology_, node, process.incarnation, steward,
                                               *process.stores.front());
   LaneOptions options;
@@ -340,7 +343,7 @@ std::string World::run_op(NodeIndex node, uint64_t id, const std::string& comman
   Process& process = processes_[node];
   process.engine->set_time(now_of(node).unix_ms);
   Op& op = ledger_.ops.at(id);
-  if (!op.write) check_seen(node, op);
+  if (!op.write) op.unseen[node] = unseen(node, op);
   std::string reply = process.engine->run(command);
   *frames = process.engine->take_written();
   note(op.keys.front(),
@@ -349,7 +352,6 @@ std::string World::run_op(NodeIndex node, uint64_t id, const std::string& comman
     note_frame(node, "wrote", frame.bytes);
     ledger_.add({id, node, process.incarnation, frame.bytes, op.amount});
   }
-  ++op.runs;
   if (!op.write && is_safe(op.level)) {
     for (const std::string& key : op.keys) op.shown[key] = process.engine->held(key);
   }
@@ -400,11 +402,19 @@ void World::route(NodeIndex node, const Note& note) {
   } else if (const auto* clean = std::get_if<SlotsClean>(&note)) {
     auto lane = static_cast<uint16_t>(clean->lane % process.lanes.size());
     probe("slots pulled that a stream had skipped");
+    this->note("", "node " + std::to_string(node) + " pulled what stream " +
+                       std::to_string(clean->lane) + " of node " + std::to_string(clean->node) +
+                       " had skipped");
     on(node, kNoteDelayUs, [this, node, lane, note] {
       processes_[node].lanes[lane]->handle_note(now_of(node), note);
       settle(node, lane);
     });
   } else {
+    if (const auto* dirty = std::get_if<SlotsDirty>(&note)) {
+      this->note("", "node " + std::to_string(node) + " hears that stream " +
+                         std::to_string(dirty->lane) + " of node " + std::to_string(dirty->node) +
+                         " skipped " + std::to_string(dirty->slots.size()) + " slots");
+    }
     on(node, kNoteDelayUs, [this, node, note] {
       processes_[node].steward->handle_note(note);
       settle(node, 0);
@@ -421,7 +431,7 @@ void World::tend(NodeIndex node, const View& view) {
   }
   bool has_timed = std::any_of(keys_.begin(), keys_.end(),
                                [](const auto& key) { return key.first == Family::kTimed; });
-  if (has_timed && network_random_.percent(40)) {
+  if (has_timed && network_random_.percent(20)) {
     process.engine->expire();
     process.lanes.front()->publish(process.engine->take_written());
   }
@@ -438,6 +448,7 @@ void World::collect_probes(const Process& process) {
     probe("request failed over", counts.failed_over);
     probe("read compared", counts.compared);
     probe("read merged a state", counts.states_merged);
+    probe("read was overtaken", counts.asked_whole);
     probe("read found a rack behind", counts.racks_behind);
     probe("write stamped anew", counts.restamped);
     probe("request refused", counts.refused);

@@ -17,7 +17,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <queue>
 #include <set>
 #include <string>
 #include <vector>
@@ -62,7 +61,7 @@ class World {
   ~World();
 
   // A mistake in the engines of all worlds from now on; null: none.
-  static void plant(bool PlantedFaults::*fault) { engine_fault_ = fault; }
+  static void plant(bool PlantedFaults::*fault) { engine_fault = fault; }
 
   // True when everything held; failures() says what did not.
   bool run();
@@ -184,7 +183,10 @@ class World {
 
   // Checks.
   void look();
-  void check_seen(NodeIndex node, const Op& op);
+  [[nodiscard]] bool was_written_meanwhile(const std::string& key, const HeldKey& held,
+                                           const Op& read) const;
+  [[nodiscard]] std::string unseen(NodeIndex node, const Op& op);
+  void check_seen(const Op& op);
   void check_answer(const Op& op, const std::string& reply);
   void check_shown(const Op& op, const std::string& reply);
   void check_once(const Op& op, const std::string& reply);
@@ -202,7 +204,7 @@ class World {
     return topology_.owner(rack, token_of(key, NodeEngine::kHashSeed));
   }
 
-  static inline bool PlantedFaults::*engine_fault_ = nullptr;
+  static inline bool PlantedFaults::*engine_fault = nullptr;
   const uint64_t seed_;
   const bool verbose_;
   Random random_;
@@ -216,7 +218,7 @@ class World {
   std::vector<Process> processes_;
   std::vector<std::pair<Family, std::string>> keys_;
   std::vector<SlotIndex> slots_;  // That may hold something.
-  std::priority_queue<Event, std::vector<Event>, Later> events_;
+  std::vector<Event> events_;     // A heap: the earliest is in front.
   uint64_t next_event_ = 0;
   int64_t now_us_ = 0;
   std::map<uint64_t, Connection> connections_;
