@@ -341,6 +341,16 @@ void KeyState::bury_item(const ItemId& id, Stamp stamp) {
 
 // --- The key ------------------------------------------------------------------------------------
 
+namespace {
+
+// The latest stamp before this one that a writer may have drawn; 0 when there is none.
+Stamp stamp_before(Stamp stamp) {
+  Stamp before = stamp - 1;
+  return before != 0 && stamp_rack(before) == 0 ? before - 1 : before;
+}
+
+}  // namespace
+
 bool KeyState::claim_type(Type type, Stamp stamp) {
   KeyRecord& record = *record_;
   note(stamp);
@@ -351,12 +361,12 @@ bool KeyState::claim_type(Type type, Stamp stamp) {
     return true;
   }
   if (!outranks(type, stamp)) {
-    set_other_stamp(stamp < record.type_stamp ? stamp : stamp - 1);
+    set_other_stamp(stamp < record.type_stamp ? stamp : stamp_before(stamp));
     return false;
   }
   drop_all();
   add_all_counter_terms(-1);
-  record.other_stamp = stamp > record.type_stamp ? record.type_stamp : stamp - 1;
+  record.other_stamp = stamp > record.type_stamp ? record.type_stamp : stamp_before(stamp);
   record.type = type;
   record.type_stamp = stamp;
   add_all_counter_terms(1);

@@ -120,6 +120,19 @@ TEST_CASE("an earlier deadline does not take what begins the key anew, even when
   CHECK(trio.a("LLEN k") == ":1\r\n");
 }
 
+TEST_CASE(
+    "two types with one stamp, which no writer gives, are told on in a frame that can be read") {
+  Trio trio;
+  const Stamp stamp = make_stamp(trio.a.client.now_ms, 0, 1);
+  FrameWriter frame;
+  frame.add(0, "k", {.kind = FactKind::kField, .stamp = stamp, .element = "f", .value = "v"});
+  frame.add(0, "k", {.kind = FactKind::kMember, .stamp = stamp, .element = "m"});
+  CHECK(trio.a.receive(frame.finish()).refused == "");
+  trio.b.pull(trio.a);
+  trio.c.pull(trio.b);
+  trio.check_equal();
+}
+
 TEST_CASE("whoever missed a flush learns of it with the state of any slot") {
   Trio trio;
   trio.a("MSET k v l w");
