@@ -63,6 +63,7 @@ inline std::ostream& operator<<(std::ostream& out, const OwnedFact& owned) {
 // What the parts of facts and deltas are drawn from.
 struct FactDomain {
   std::vector<FactKind> kinds;  // Those of one key; flushes are deltas of their own.
+  std::vector<Type> counter_types;
   rc::Gen<int> db;
   rc::Gen<std::string> key;
   rc::Gen<Stamp> stamp;
@@ -125,6 +126,7 @@ inline FactDomain wide_domain() {
                                   [](size_t size) { return std::string(size, '\xff'); }));
   return {
       .kinds = kinds_of_keys(),
+      .counter_types = {Type::kString, Type::kHash, Type::kZSet},
       .db = rc::gen::inRange(0, 16),
       .key = text,
       .stamp = gen_wide_stamp(),
@@ -153,6 +155,7 @@ inline FactDomain narrow_domain() {
   const rc::Gen<std::string> element = rc::gen::elementOf(std::vector<std::string>{"a", "b", "c"});
   return {
       .kinds = kinds_of_keys(),
+      .counter_types = {Type::kString, Type::kHash, Type::kZSet},
       .db = rc::gen::just(0),
       .key = rc::gen::just<std::string>("key"),
       .stamp = rc::gen::map(
@@ -164,7 +167,7 @@ inline FactDomain narrow_domain() {
       .element = element,
       .value = rc::gen::elementOf(std::vector<std::string>{"", "1", "22", "x", "yyyyyyyyyy"}),
       .deadline_ms = rc::gen::elementOf(
-          std::vector<int64_t>{-1, kStampEpochMs + 3, kStampEpochMs + 1000, kStampEpochMs + 2000}),
+          std::vector<int64_t>{-1, kStampEpochMs + 3, kStampEpochMs + 1000, kStampEpochMs + 20000}),
       .offset = rc::gen::inRange<int64_t>(0, 12),
       .score = rc::gen::elementOf(std::vector<double>{-1, 0, 0.5, 2}),
       .index = rc::gen::inRange(0u, 3u),
@@ -257,7 +260,7 @@ class FactDraw {
 
   void draw_total() {
     Fact& parts = owned_.parts;
-    parts.type = *rc::gen::element(Type::kString, Type::kHash, Type::kZSet);
+    parts.type = *rc::gen::elementOf(domain_.counter_types);
     // A string's counter has no element, and an actor's totals of one stamp are one total.
     if (parts.type == Type::kString) owned_.element.clear();
     parts.total.actor = *domain_.actor;
@@ -307,6 +310,17 @@ inline rc::Gen<OwnedFact> gen_flush(const FactDomain& domain) {
   return rc::gen::map(domain.stamp, [](Stamp stamp) {
     return OwnedFact{
         .parts = {.kind = FactKind::kFlush, .stamp = stamp}, .element = {}, .value = {}};
+  });
+}
+
+// The facts of one key, in any order.
+inline rc::Gen<OwnedDelta> gen_key_delta(const FactDomain& domain) {
+  return rc::gen::exec([domain] {
+    OwnedDelta owned;
+    owned.db = *domain.db;
+    owned.key = *domain.key;
+    owned.facts = *rc::gen::nonEmpty(rc::gen::container<std::vector<OwnedFact>>(gen_fact(domain)));
+    return owned;
   });
 }
 
