@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engine/blocking.h"
+#include "engine/element_prefetch.h"
 #include "engine/error_counts.h"
 #include "engine/stats.h"
 #include "protocol/byte_buffer.h"
@@ -572,6 +573,17 @@ bool Executor::prefetch_slot(const Session& session, Args args, Prefetch* prefet
   prefetch->position = position_in_slot(prefetch->hash.inner, keyspace_.physical_db(session.db));
   __builtin_prefetch(prefetch->slot);
   return true;
+}
+
+void Executor::prefetch_elements(const Session& session, const Prefetch& prefetch,
+                                 std::string_view name,
+                                 std::span<const std::string_view> elements) const {
+  Slot& slot = *prefetch.slot;
+  if (!slot.lock.try_lock()) return;
+  const uint64_t* word =
+      slot.table.find(prefetch.position, {name, keyspace_.physical_db(session.db)});
+  if (word != nullptr) dyno::prefetch_elements(EntryTable::node(*word), elements);
+  slot.lock.unlock();
 }
 
 }  // namespace dyno

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -69,6 +70,10 @@ class Executor {
     slot.table.prefetch_node(prefetch.position);
     slot.lock.unlock();
   }
+
+  // Asks for elements of the key `name`, which several requests are about to use.
+  void prefetch_elements(const Session& session, const Prefetch& prefetch, std::string_view name,
+                         std::span<const std::string_view> elements) const;
 
   // Runs what is no command, but changes keys as commands do: locks the slots, or all of them, then
   // serves whoever waited for the changes.

@@ -120,6 +120,9 @@ class NetworkThread {
   // Parses requests of one client into the batch; false when nothing more is complete.
   void parse(Client& client);
   void run_batch();
+  // Asks for what the batch will touch: slots, tables, entries, elements.
+  void prefetch_batch();
+  void prefetch_elements();
   void run_request(Request request);
   // True when the ring takes care of the request, or it has to wait.
   [[nodiscard]] bool ring_takes(const Request& request, Args args);
