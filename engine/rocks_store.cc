@@ -14,9 +14,15 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <shared_mutex>
+#include <system_error>
 #include <utility>
 
 #include "engine/delta_fold.h"
+#include "engine/log_damage.h"
 
 namespace dyno {
 namespace {
@@ -122,6 +128,38 @@ class ForgottenFilter final : public rocksdb::CompactionFilter {
   const RocksStore::Bounds& bounds_;
 };
 
+// Left by the first process that had the directory open; a snapshot has none, and no log either.
+constexpr char kOpenedName[] = "opened";
+constexpr std::string_view kIsShut = "the files are not open";
+
+// What a look at the directory tells and RocksDB does not: it would begin anew where the list of
+// files is gone, and passes over logs that are missing or damaged near their end.
+std::string find_damage(const std::string& path, LogPart part) {
+  bool has_data = false;
+  bool has_list = false;
+  bool was_opened = false;
+  std::vector<std::string> logs;
+  std::error_code error;
+  for (const auto& each : std::filesystem::directory_iterator(path, error)) {
+    std::string name = each.path().filename().string();
+    has_data |= name.starts_with("MANIFEST") || name.ends_with(".sst");
+    has_list |= name == "CURRENT";
+    was_opened |= name == kOpenedName;
+    if (name.ends_with(".log")) logs.push_back(each.path().string());
+  }
+  if (error) return error.message();
+  if ((has_data || was_opened) && !has_list) return path + "/CURRENT is missing";
+  if (was_opened && logs.empty()) return "the log is missing";
+  std::sort(logs.begin(), logs.end());
+  for (const std::string& log : logs) {
+    auto damage = find_log_damage(log, part);
+    if (!damage) continue;
+    std::string place = log + " at byte " + std::to_string(damage->offset);
+    return "Corruption: " + place + (damage->reason.empty() ? "" : ", " + damage->reason);
+  }
+  return {};
+}
+
 std::string text(const rocksdb::Status& status) {
   return status.ok() ? std::string() : status.ToString();
 }
@@ -153,6 +191,8 @@ void RocksStore::Batch::clear() {
 struct RocksStore::Rep {
   explicit Rep(Bounds& bounds) : filter(bounds) {}
 
+  // Held alone while `db` changes, which is null when it could not be opened again.
+  mutable std::shared_mutex mutex;
   ForgottenFilter filter;
   std::unique_ptr<rocksdb::Env> env;
   std::shared_ptr<rocksdb::Cache> cache;
@@ -167,6 +207,19 @@ RocksStore::~RocksStore() {
 }
 
 std::string RocksStore::open(const Options& options) {
+  options_ = options;
+  std::error_code error;
+  std::filesystem::create_directories(options.path, error);
+  if (error) return error.message();
+  std::string why = find_damage(options.path, LogPart::kLastBlock);
+  if (why.empty()) why = open_files();
+  if (!why.empty()) return why;
+  std::ofstream(options.path + "/" + kOpenedName) << "The log is here, too.\n";
+  return {};
+}
+
+std::string RocksStore::open_files() {
+  const Options& options = options_;
   rocksdb::Options db;
   db.create_if_missing = true;
   db.merge_operator = std::make_shared<FoldOperator>(*bounds_);
@@ -205,36 +258,66 @@ std::string RocksStore::open(const Options& options) {
   rocksdb::DB* opened = nullptr;
   rocksdb::Status status = rocksdb::DB::Open(db, options.path, &opened);
   rep_->db.reset(opened);
-  return text(status);
+  if (status.IsIOError() && status.ToString().find("lock") != std::string::npos) {
+    return "another process has it (" + status.ToString() + ")";
+  }
+  std::string damage;
+  if (status.IsCorruption()) damage = find_damage(options.path, LogPart::kAll);
+  return damage.empty() ? text(status) : damage;
 }
 
 void RocksStore::close() {
+  std::unique_lock lock(rep_->mutex);
   if (rep_->db == nullptr) return;
   rep_->db->Close().PermitUncheckedError();
   rep_->db.reset();
 }
 
 std::string RocksStore::write(Batch& batch, bool sync) {
+  std::shared_lock lock(rep_->mutex);
+  if (rep_->db == nullptr) return std::string(kIsShut);
   rocksdb::WriteOptions options;
   options.sync = sync;
   return text(rep_->db->Write(options, &batch.rep_->batch));
 }
 
 std::string RocksStore::sync() {
+  std::shared_lock lock(rep_->mutex);
+  if (rep_->db == nullptr) return std::string(kIsShut);
   return text(rep_->db->SyncWAL());
 }
 
-std::string RocksStore::resume() {
-  return text(rep_->db->Resume());
+std::string RocksStore::resume(bool* forgets) {
+  *forgets = false;
+  {
+    std::shared_lock lock(rep_->mutex);
+    if (rep_->db != nullptr && rep_->db->Resume().ok()) return {};
+  }
+  // Some failures RocksDB only gets over by being opened again.
+  *forgets = true;
+  std::unique_lock lock(rep_->mutex);
+  if (rep_->db != nullptr) rep_->db->Close().PermitUncheckedError();
+  rep_->db.reset();
+  return open_files();
+}
+
+std::string RocksStore::look() const {
+  std::error_code error;
+  if (std::filesystem::exists(options_.path + "/CURRENT", error)) return {};
+  return options_.path + " is gone";
 }
 
 std::string RocksStore::get(std::string_view name, std::string* bytes) {
+  std::shared_lock lock(rep_->mutex);
+  if (rep_->db == nullptr) return std::string(kIsShut);
   bytes->clear();
   rocksdb::Status status = rep_->db->Get({}, other_key(name), bytes);
   return status.IsNotFound() ? std::string() : text(status);
 }
 
 std::string RocksStore::read_slot(SlotIndex slot, const Visit& visit) {
+  std::shared_lock lock(rep_->mutex);
+  if (rep_->db == nullptr) return std::string(kIsShut);
   std::string begin;
   append_slot(slot, &begin);
   std::string end;
@@ -253,6 +336,8 @@ std::string RocksStore::read_slot(SlotIndex slot, const Visit& visit) {
 }
 
 std::string RocksStore::snapshot(const std::string& path) {
+  std::shared_lock lock(rep_->mutex);
+  if (rep_->db == nullptr) return std::string(kIsShut);
   rocksdb::Checkpoint* made = nullptr;
   rocksdb::Status status = rocksdb::Checkpoint::Create(rep_->db.get(), &made);
   std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
@@ -260,12 +345,20 @@ std::string RocksStore::snapshot(const std::string& path) {
 }
 
 std::string RocksStore::compact() {
+  std::shared_lock lock(rep_->mutex);
+  if (rep_->db == nullptr) return std::string(kIsShut);
   rocksdb::CompactRangeOptions options;
   options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
   // The first pass folds records to nothing, the second one drops them.
   rocksdb::Status status = rep_->db->CompactRange(options, nullptr, nullptr);
   options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
   return text(status.ok() ? rep_->db->CompactRange(options, nullptr, nullptr) : status);
+}
+
+void RocksStore::end_compacting() {
+  std::shared_lock lock(rep_->mutex);
+  if (rep_->db == nullptr) return;
+  rep_->db->DisableManualCompaction();
 }
 
 Stamp RocksStore::set_flushed(int db, Stamp stamp) {
@@ -277,6 +370,8 @@ Stamp RocksStore::set_flushed(int db, Stamp stamp) {
 }
 
 RocksStore::Figures RocksStore::figures() const {
+  std::shared_lock lock(rep_->mutex);
+  if (rep_->db == nullptr) return {};
   auto number = [this](const rocksdb::Slice& name) {
     uint64_t value = 0;
     return rep_->db->GetIntProperty(name, &value) ? value : 0;

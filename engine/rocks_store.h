@@ -90,8 +90,11 @@ class RocksStore {
   [[nodiscard]] std::string write(Batch& batch, bool sync);
   // Everything written before is on the disk when it returns.
   [[nodiscard]] std::string sync();
-  // After a failure: tries to go on. What was written but not known to be on disk is written anew.
-  [[nodiscard]] std::string resume();
+  // After a failure: tries to go on. What was written but not known to be on disk is written anew,
+  // or, where `forgets` is set, may be lost: the files are then opened as after a crash.
+  [[nodiscard]] std::string resume(bool* forgets);
+  // Whether the directory is still there: files that are open live on without it.
+  [[nodiscard]] std::string look() const;
 
   // Reads the bytes of another record; `bytes` is empty when there is none.
   [[nodiscard]] std::string get(std::string_view name, std::string* bytes);
@@ -103,6 +106,8 @@ class RocksStore {
   [[nodiscard]] std::string snapshot(const std::string& path);
   // Rewrites all files, so that what is gone leaves them.
   [[nodiscard]] std::string compact();
+  // compact() returns soon, and does nothing any more. Any thread.
+  void end_compacting();
 
   // What folding may forget: see FoldBounds. May be raised at any time.
   void set_horizon(Stamp horizon) { bounds_->horizon.store(horizon); }
@@ -120,6 +125,9 @@ class RocksStore {
 
  private:
   struct Rep;
+  [[nodiscard]] std::string open_files();
+
+  Options options_;
   std::unique_ptr<Bounds> bounds_;
   std::unique_ptr<Rep> rep_;
 };

@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
   bound_clients_by_files(config, table);
   // A client that closes while it is written to is an error of that write, not of the process.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // A file too large is an error of the write.
   dyno::Server server(config, table, limits);
   return server.run();
 }

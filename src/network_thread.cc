@@ -69,10 +69,13 @@ void NetworkThread::drive(uint64_t taken_turn) {
 }
 
 void NetworkThread::end() {
-  // Clients get what is already written for them, then the connection ends.
+  // Clients get what is already written for them, then the connection ends. What the disk did not
+  // take in the end is not told.
   while (!clients_.empty()) {
     Client& client = *clients_.begin()->second;
-    [[maybe_unused]] bool open = client.send();
+    if (storage_ == nullptr || client.held_until <= storage_->safe()) {
+      [[maybe_unused]] bool open = client.send();
+    }
     close(client, CloseReason::kAsked);
   }
   closed_.clear();
@@ -601,7 +604,8 @@ void NetworkThread::note_written(Client& client) {
   uint64_t position = WriteLog::position_of_thread();
   if (position == written_position_) return;
   written_position_ = position;
-  if (storage_->replies_wait()) client.held_until = position;
+  // A thread that has taken the loop over may know an earlier one.
+  if (storage_->replies_wait()) client.held_until = std::max(client.held_until, position);
 }
 
 bool NetworkThread::disk_holds_reply(Client& client) {

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "src/storage.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -35,6 +40,28 @@ Stamp stamp_of(std::string_view bytes) {
   Stamp stamp = 0;
   if (bytes.size() == sizeof(stamp)) std::memcpy(&stamp, bytes.data(), sizeof(stamp));
   return stamp;
+}
+
+// Names in the folder are on the disk when it returns.
+std::error_code sync_folder(const std::filesystem::path& folder) {
+  int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return {errno, std::generic_category()};
+  std::error_code error;
+  if (::fsync(fd) != 0) error.assign(errno, std::generic_category());
+  ::close(fd);
+  return error;
+}
+
+// Puts `fresh` in the place of `wanted`, which is there whole at every instant, old or new. The old
+// one is then at `fresh`.
+std::error_code put_in_place(const std::filesystem::path& fresh,
+                             const std::filesystem::path& wanted) {
+  bool replaces = std::filesystem::exists(wanted);
+  if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, wanted.c_str(),
+                  replaces ? RENAME_EXCHANGE : 0) != 0) {
+    return {errno, std::generic_category()};
+  }
+  return sync_folder(wanted.parent_path());
 }
 
 bool needs_all_slots(const CommandSpec& spec, Args args) {
@@ -139,7 +166,10 @@ void Storage::stop() {
     stopping_ = true;
   }
   wake_.notify_all();
-  if (tender_.joinable()) tender_.join();
+  if (tender_.joinable()) {
+    store_.end_compacting();
+    tender_.join();
+  }
   if (snapshot_thread_.joinable()) snapshot_thread_.join();
   if (warm_up_) warm_up_->stop();
   if (log_) log_->stop();
@@ -180,16 +210,24 @@ void Storage::tend() {
   std::unique_lock lock(mutex_);
   while (!wake_.wait_for(lock, kTendEvery, [this] { return stopping_; })) {
     lock.unlock();
+    log_->look();
     if (alone_ != nullptr && warm_up_->is_done() && !log_->is_failing()) forget_traces();
     // What was flushed leaves the files at once, not when compaction happens to pass.
-    if (log_->take_flushed()) {
-      if (std::string why = store_.compact(); !why.empty()) {
+    if (log_->take_flushed()) compact_soon_.store(true);
+    if (warm_up_->is_done() && compact_soon_.exchange(false)) {
+      std::string why = store_.compact();
+      if (!why.empty() && !ends()) {
         server_.log().write(LogLevel::kWarning, "compacting the data on disk failed",
                             {{"error", why}});
       }
     }
     lock.lock();
   }
+}
+
+bool Storage::ends() const {
+  std::lock_guard lock(mutex_);
+  return stopping_;
 }
 
 void Storage::forget_traces() {
@@ -228,11 +266,9 @@ std::string Storage::snapshot(std::string_view name) {
   }
   if (why.empty()) why = store_.snapshot((fresh / "db").string());
   if (why.empty()) {
-    fs::remove_all(wanted, error);
-    if (!error) fs::rename(fresh, wanted, error);
-    if (error) why = error.message();
+    if ((error = put_in_place(fresh, wanted))) why = error.message();
   }
-  if (!why.empty()) fs::remove_all(fresh, error);
+  fs::remove_all(fresh, error);
   std::lock_guard lock(mutex_);
   snapshot_state_.is_running = false;
   snapshot_state_.failure = why;

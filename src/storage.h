@@ -79,6 +79,8 @@ class Storage {
 
   // The ring's horizon: traces up to here leave the disk.
   void set_horizon(Stamp horizon) { store_.set_horizon(horizon); }
+  // Files shall lose what is gone, which they otherwise do in time.
+  void compact_soon() { compact_soon_.store(true); }
 
  private:
   struct Alone {
@@ -90,6 +92,7 @@ class Storage {
   [[nodiscard]] std::string check_identity();
   [[nodiscard]] std::string read_clock_and_flushes();
   void tend();
+  [[nodiscard]] bool ends() const;
   void forget_traces();
   void release_clients();
 
@@ -99,6 +102,7 @@ class Storage {
   Replica* replica_ = nullptr;
   std::unique_ptr<WriteLog> log_;
   std::unique_ptr<WarmUp> warm_up_;
+  std::atomic<bool> compact_soon_{false};
   std::thread tender_;
   std::thread snapshot_thread_;
 

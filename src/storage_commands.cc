@@ -54,7 +54,10 @@ void lastsave(Context& c) {
 }
 
 void rewrite_log(Context& c) {
-  c.error("ERR There is no append-only file: the data on disk compacts itself");
+  Storage* storage = storage_of(c);
+  if (storage == nullptr) return;
+  storage->compact_soon();
+  c.reply.simple("Background append only file rewriting started");
 }
 
 // A name of a folder, and of no other one than below snapshots/.
@@ -115,7 +118,8 @@ const CommandSpec kRows[] = {
      "Begins to make a snapshot of the data on disk. Refused while storage is off.", "[SCHEDULE]",
      bgsave},
     {"BGREWRITEAOF", 1, kPower, {}, kGroup, "1.0.0", "O(1)",
-     "Refused: there is no append-only file.", "", rewrite_log},
+     "Begins to rewrite the files on disk, without what is gone. Refused while storage is off.", "",
+     rewrite_log},
     {"RING|SNAPSHOT", 3, kPower | kNoMulti, {}, kGroup, "7.2.0",
      "O(N) with N the size of the buffers",
      "Makes a snapshot of this node's data on disk, under a name.", "name", snapshot},

@@ -104,6 +104,14 @@ void WriteLog::append(std::span<const std::string_view> frames) {
   if (wake) wake_.notify_one();
 }
 
+void WriteLog::look() {
+  {
+    std::lock_guard lock(mutex_);
+    looks_ = true;
+  }
+  wake_.notify_one();
+}
+
 uint64_t WriteLog::position_of_thread() {
   return thread_position;
 }
@@ -142,7 +150,9 @@ bool WriteLog::wait(std::unique_lock<std::mutex>& lock) {
     bool wakes = is_idle || is_asked_for;
     is_waiting_ = wakes;
     is_gathering_ = true;
-    auto is_woken = [&] { return stopping_ || !is_gathering_ || (wakes && !is_waiting_); };
+    auto is_woken = [&] {
+      return stopping_ || looks_ || !is_gathering_ || (wakes && !is_waiting_);
+    };
     is_idle ? wake_.wait(lock, is_woken)
             : static_cast<void>(wake_.wait_for(lock, failing ? kAttempt : kGather, is_woken));
     is_waiting_ = is_gathering_ = false;
@@ -153,9 +163,11 @@ bool WriteLog::wait(std::unique_lock<std::mutex>& lock) {
 void WriteLog::run() {
   while (true) {
     uint64_t upto = 0;
+    std::string gone;
     {
       std::unique_lock lock(mutex_);
       if (!wait(lock)) break;
+      if (std::exchange(looks_, false)) gone = store_.look();
       writing_.clear();
       writing_.swap(queue_);
       upto = appended_;
@@ -163,6 +175,8 @@ void WriteLog::run() {
     }
     if (failing_.load()) {
       recover();
+    } else if (!gone.empty()) {
+      fail(gone, writing_);
     } else if (!writing_.empty()) {
       write(upto);
     }
@@ -296,13 +310,16 @@ void WriteLog::fail(const std::string& reason, std::string_view unwritten) {
 }
 
 void WriteLog::recover() {
-  if (std::string why = store_.resume(); !why.empty()) return fail(why, {});
+  if (std::string why = store_.look(); !why.empty()) return fail(why, {});
+  bool forgets = false;
+  if (std::string why = store_.resume(&forgets); !why.empty()) return fail(why, {});
   std::bitset<kSlotCount> slots;
   uint64_t upto = 0;
   {
     // From here on frames are queued again: each is in the queue, or in the state of a slot.
     std::lock_guard lock(mutex_);
     failing_.store(false);
+    if (forgets) dirty_.set();
     slots = std::exchange(dirty_, {});
     upto = appended_;
   }
@@ -332,11 +349,13 @@ std::string WriteLog::write_dirty(const std::bitset<kSlotCount>& slots) {
   for (size_t i = 0; i < slots.size(); ++i) {
     if (!slots[i]) continue;
     auto index = static_cast<SlotIndex>(i);
-    std::lock_guard lock(replica_.keyspace().slot(index).lock);
-    for (const NamedKey& key : replicated_keys(replica_, index, -1)) {
-      FrameWriter state;
-      export_key(replica_, key.db, key.name, unix_time_ms(), &state);
-      if (!state.empty()) batch.merge(index, key.db, key.name, state.finish());
+    {
+      std::lock_guard lock(replica_.keyspace().slot(index).lock);
+      for (const NamedKey& key : replicated_keys(replica_, index, -1)) {
+        FrameWriter state;
+        export_key(replica_, key.db, key.name, unix_time_ms(), &state);
+        if (!state.empty()) batch.merge(index, key.db, key.name, state.finish());
+      }
     }
     if (batch.byte_count() < kBatchBytes) continue;
     if (std::string why = store_.write(batch, false); !why.empty()) return why;

@@ -73,10 +73,12 @@ class WriteLog final : public FrameLog {
            config_.queue_bytes_max.load(std::memory_order_relaxed);
   }
   [[nodiscard]] bool is_failing() const { return failing_.load(std::memory_order_relaxed); }
-  // Whether a database was flushed since this was last asked.
-  [[nodiscard]] bool take_flushed() { return flushed_.exchange(false); }
   // Waits until everything appended before is with the system, or for `timeout_ms`.
   [[nodiscard]] bool drain(int64_t timeout_ms);
+  // The thread looks whether the directory is still there.
+  void look();
+  // Whether a database was flushed since this was last asked.
+  [[nodiscard]] bool take_flushed() { return flushed_.exchange(false); }
   [[nodiscard]] Figures figures() const;
 
  private:
@@ -110,6 +112,7 @@ class WriteLog final : public FrameLog {
   bool is_waiting_ = false;    // The thread waits for frames.
   bool is_gathering_ = false;  // It sleeps until there is enough to write.
   bool stopping_ = false;
+  bool looks_ = false;
   uint64_t appended_ = 0;
   uint64_t handed_over_ = 0;  // Position that was written.
   std::bitset<kSlotCount> dirty_;

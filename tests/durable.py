@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Data on disk: what survives, what a crash and a bad disk may do, and what they may not.
+
+The cases are in durable_*.py by topic; --only NAME runs those whose name has it in it, --long
+kills a node five hundred times.
+"""
+
+import os
+import shlex
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+# pylint: disable=wrong-import-position
+import durable_crash
+import durable_damage
+import durable_data
+import durable_node
+import durable_restart
+import tally
+
+
+def cases(long):
+    kills = {"always": 250, "no": 200, "everysec": 50} if long else {"always": 3, "no": 3}
+    yield "data at always", durable_data.all_types, "always", 100000 if long else 3000
+    if long:
+        yield "data at everysec", durable_data.all_types, "everysec", 100000
+        yield "data at no", durable_data.all_types, "no", 100000
+    yield "changes after a restart", durable_data.changes_after_restart, "no"
+    yield "flushes", durable_data.flushed_data
+    yield "space", durable_data.space_comes_back
+    for fsync, count in kills.items():
+        yield "kills at " + fsync, durable_crash.crash_cycles, fsync, count, 11
+    if long:
+        # Files and compactions all the time.
+        small = ("--storage-buffer", "1mb")
+        yield "kills with small buffers", durable_crash.crash_cycles, "no", 100, 12, small
+    yield "loss at everysec", durable_crash.everysec_loses_little
+    yield "answers while reading", durable_restart.at_once_and_right
+    yield "changes while reading", durable_restart.changes_while_reading
+    yield "torn tail", durable_damage.torn_tail, 1 if long else 13
+    yield "flipped bits in the log", durable_damage.flipped_log, 40 if long else 3
+    yield "damaged files", durable_damage.damaged_files
+    yield "missing log", durable_damage.missing_log
+    yield "foreign directories", durable_damage.foreign_directories
+    yield "deleted directory", durable_damage.deleted_directory
+
+
+def main():
+    parser = tally.arguments(__doc__)
+    parser.add_argument("--only", default="", help="run the cases whose name has this in it")
+    given = parser.parse_args()
+    words = shlex.split(given.server)
+    durable_node.SERVER += [os.path.abspath(words[0])] + words[1:]
+    count = tally.Tally("durable")
+    for name, function, *args in cases(given.long):
+        if given.only in name:
+            count.run(name, function, *args)
+    count.finish()
+
+
+if __name__ == "__main__":
+    main()
