@@ -14,7 +14,7 @@
 namespace dyno {
 
 void KeyMerge::put_field(const Fact& fact) {
-  if (is_older(fact) || !claim(Type::kHash, fact.stamp)) return;
+  if (!admits(fact, Type::kHash)) return;
   expire_field(fact.element);
   if (replaced_base(fact, Type::kHash, true)) return;
   Hash hash(key());

@@ -36,8 +36,16 @@ void KeyMerge::lapse_if_due() {
 
 bool KeyMerge::is_older(const Fact& fact) {
   if (fact.stamp >= floor()) return false;
+  // Hidden, but not gone.
+  if (fact.stamp >= state_.floor()) lapsed_at_ = std::max(lapsed_at_, floor());
   lose(floor());
   return true;
+}
+
+// Whatever is too old to show has made the key its type all the same, or what shows would depend on
+// what came first.
+bool KeyMerge::admits(const Fact& fact, Type type) {
+  return claim(type, fact.stamp) && !is_older(fact);
 }
 
 void KeyMerge::lose(Stamp winner) {
@@ -102,7 +110,7 @@ void KeyMerge::store_string(std::string_view bytes) {
 }
 
 void KeyMerge::set_value(const Fact& fact) {
-  if (is_older(fact) || !claim(Type::kString, fact.stamp)) return;
+  if (!admits(fact, Type::kString)) return;
   if (replaced_base(fact, Type::kString, true)) return;
   String::Buffer buffer;
   Stamp old = state_->base;
@@ -113,7 +121,7 @@ void KeyMerge::set_value(const Fact& fact) {
 }
 
 void KeyMerge::patch_value(const Fact& fact) {
-  if (is_older(fact) || !claim(Type::kString, fact.stamp)) return;
+  if (!admits(fact, Type::kString)) return;
   SharedCounter* counter = state_->counter(Type::kString, {});
   Stamp old = counter != nullptr ? counter->latest() : state_->base;
   if (fact.stamp <= old) return fact.stamp < old ? lose(old) : void();
@@ -124,7 +132,7 @@ void KeyMerge::patch_value(const Fact& fact) {
 }
 
 void KeyMerge::raise_registers(const Fact& fact) {
-  if (is_older(fact) || !claim(kSketchType, fact.stamp)) return;
+  if (!admits(fact, kSketchType)) return;
   String::Buffer buffer;
   std::string bytes = key().exists() ? std::string(String(key()).view(&buffer)) : sketch::empty();
   auto sparse_max =
@@ -163,7 +171,7 @@ bool KeyMerge::replaced_base(const Fact& fact, Type type, bool exists) {
 }
 
 void KeyMerge::put_member(const Fact& fact) {
-  if (is_older(fact) || !claim(Type::kSet, fact.stamp)) return;
+  if (!admits(fact, Type::kSet)) return;
   Set set(key());
   uint64_t element_hash = state_.element_hash(fact.element);
   Stamp old = set.contains(fact.element) ? state_.element_stamp(element_hash) : 0;
@@ -176,7 +184,7 @@ void KeyMerge::put_member(const Fact& fact) {
 }
 
 void KeyMerge::put_score(const Fact& fact) {
-  if (is_older(fact) || !claim(Type::kZSet, fact.stamp)) return;
+  if (!admits(fact, Type::kZSet)) return;
   if (replaced_base(fact, Type::kZSet, true)) return;
   ZSet zset(key());
   uint64_t element_hash = state_.element_hash(fact.element);
@@ -316,8 +324,8 @@ void KeyMerge::refresh_counters() {
 // --- Lists --------------------------------------------------------------------------------------
 
 void KeyMerge::put_item(const Fact& fact) {
+  if (!admits(fact, Type::kList)) return;
   if (fact.item.stamp < floor()) return lose(floor());
-  if (!claim(Type::kList, fact.stamp)) return;
   ListRecord& list = state_->make_list();
   if (state_.is_dead(fact.item)) return lose(std::max(list.dead_stamp, list.dying_stamp));
   List live(key());
@@ -357,6 +365,22 @@ void KeyMerge::erase_items(const Fact& fact) {
 }
 
 // --- Facts --------------------------------------------------------------------------------------
+
+// Facts of the key as a whole come first, deadlines last of them: none hides what another one of
+// the same delta has made void.
+void KeyMerge::apply(const std::vector<Fact>& facts) {
+  auto turn = [](FactKind kind) {
+    if (kind == FactKind::kDeadline) return 1;
+    bool of_key =
+        kind == FactKind::kClear || kind == FactKind::kType || kind == FactKind::kOtherType;
+    return of_key ? 0 : 2;
+  };
+  for (int i = 0; i <= 2; ++i) {
+    for (const Fact& fact : facts) {
+      if (turn(fact.kind) == i) apply(fact);
+    }
+  }
+}
 
 void KeyMerge::apply(const Fact& fact) {
   const PlantedFaults& faults = replica_.faults;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/key_state.h"
 #include "engine/live_key.h"
@@ -21,7 +22,7 @@ class KeyMerge {
   KeyMerge(Replica& replica, int db, std::string_view name, FrameOrigin origin, int64_t now_ms,
            MergeOutcome* outcome);
 
-  void apply(const Fact& fact);
+  void apply(const std::vector<Fact>& facts);
   // For a fault that tests plant: the write that follows ends at this stamp.
   void expect(Stamp latest) { is_beaten_ = latest < state_->latest; }
   // The floor has risen: takes out what is older.
@@ -33,10 +34,13 @@ class KeyMerge {
   void finish();
 
  private:
+  void apply(const Fact& fact);
   // If the key's deadline has come, what is older than it goes.
   void lapse_if_due();
   // The fact's stamp is below the floor: it changes nothing.
   [[nodiscard]] bool is_older(const Fact& fact);
+  // The fact makes the key this type, and is neither hidden by another one nor below the floor.
+  [[nodiscard]] bool admits(const Fact& fact, Type type);
   void lose(Stamp winner);
   // The fact made the key this type; false when another type hides it.
   [[nodiscard]] bool claim(Type type, Stamp stamp);

@@ -366,7 +366,8 @@ bool KeyState::claim_type(Type type, Stamp stamp) {
   }
   drop_all();
   add_all_counter_terms(-1);
-  record.other_stamp = stamp > record.type_stamp ? record.type_stamp : stamp_before(stamp);
+  Stamp former = stamp > record.type_stamp ? record.type_stamp : stamp_before(stamp);
+  record.other_stamp = std::max(record.other_stamp, former);
   record.type = type;
   record.type_stamp = stamp;
   add_all_counter_terms(1);

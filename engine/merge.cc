@@ -59,7 +59,7 @@ MergeOutcome merge(Replica& replica, const std::vector<Delta>& deltas, FrameOrig
       }
       KeyMerge key(replica, delta.db, delta.key, origin, now_ms, &outcome);
       if (replica.faults.observed_by_winner) key.expect(latest_stamp({delta}));
-      for (const Fact& fact : delta.facts) key.apply(fact);
+      key.apply(delta.facts);
       key.finish();
     }
   });
