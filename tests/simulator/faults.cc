@@ -51,11 +51,15 @@ void World::next_fault() {
     if (!conditions_.unsafe_crashes) return;
     void_before_us_ = now_us_;
   }
-  int64_t dice = fault_random_.below(100);
+  const Conditions& c = conditions_;
+  int64_t sum =
+      c.partition_percent + c.pause_percent + c.crash_percent + c.clock_percent + c.clog_percent;
+  int64_t dice = fault_random_.below(std::max<int64_t>(sum, 100));
   if ((dice -= conditions_.partition_percent) < 0) return make_partition();
   if ((dice -= conditions_.pause_percent) < 0) return make_pause();
   if ((dice -= conditions_.crash_percent) < 0) return make_crash();
   if ((dice -= conditions_.clock_percent) < 0) return make_clock_fault();
+  if ((dice -= conditions_.clog_percent) < 0) return make_clog();
 }
 
 void World::make_partition() {
@@ -123,7 +127,10 @@ void World::make_pause() {
 }
 
 void World::make_crash() {
-  auto node = static_cast<NodeIndex>(fault_random_.below(static_cast<int64_t>(processes_.size())));
+  crash_one(static_cast<NodeIndex>(fault_random_.below(std::ssize(processes_))));
+}
+
+void World::crash_one(NodeIndex node) {
   if (!processes_[node].up) return;
   bool has_twin = topology_.dcs()[topology_.node(node).dc_index].racks.size() > 1;
   if (!is_whole() || !has_twin) {
@@ -134,7 +141,50 @@ void World::make_crash() {
   crash(node);
   last_disturbed_us_ = now_us_;
   at(fault_random_.between(10, fault_random_.percent(70) ? 500 : 10'000) * kMs, [this, node] {
-    if (!processes_[node].up) start(node);
+    if (processes_[node].up) return;
+    start(node);
+    if (fault_random_.percent(conditions_.clog_percent)) slow_refill(node);
+  });
+}
+
+// One of the peers that fill its memory is slower than the others.
+void World::slow_refill(NodeIndex node) {
+  auto peer = static_cast<NodeIndex>(fault_random_.below(std::ssize(processes_)));
+  if (peer == node) return;
+  int64_t for_us = fault_random_.between(100, 500) * kMs;
+  at(fault_random_.between(5, 150) * kMs, [this, node, peer, for_us] {
+    for (const auto& [id, connection] : connections_) {
+      bool is_open = connection.there.open && connection.back.open;
+      if (!is_open || connection.from != node || connection.to != peer) continue;
+      if (!connection.back.clogged) clog(id, false, for_us);
+    }
+  });
+}
+
+// Some of the connections of a node are slow one way. Then, sometimes, it dies with what they hold.
+void World::make_clog() {
+  auto node = static_cast<NodeIndex>(fault_random_.below(std::ssize(processes_)));
+  std::vector<std::pair<uint64_t, bool>> chosen;
+  bool outward = fault_random_.percent(50);
+  for (const auto& [id, connection] : connections_) {
+    bool is_open = connection.there.open && connection.back.open;
+    bool there = (connection.from == node) == outward;
+    const Pipe& pipe = there ? connection.there : connection.back;
+    if (!is_open || pipe.clogged || (connection.from != node && connection.to != node)) continue;
+    if (fault_random_.percent(40)) chosen.emplace_back(id, there);
+  }
+  if (chosen.empty()) return;
+  probe("fault: connections slow one way");
+  trace(13, chosen.size());
+  note("", "slow one way: connections of node " + std::to_string(node));
+  // Some as long as an answer may take, and more.
+  int64_t longest_us = fault_random_.percent(50) ? kSecond : 8 * kSecond / conditions_.hurry;
+  for (auto [id, there] : chosen) {
+    clog(id, there, fault_random_.between(20 * kMs, std::max(longest_us, 2 * kSecond)));
+  }
+  if (!fault_random_.percent(conditions_.crash_percent)) return;
+  at(fault_random_.between(20, 400) * kMs, [this, node] {
+    if (!calm_ && !processes_[node].paused) crash_one(node);
   });
 }
 

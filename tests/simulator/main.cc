@@ -2,7 +2,7 @@
 //
 // Runs the simulator over a range of seeds:
 //   simulator [--seeds A..B] [--seconds S] [--verbose]
-//   simulator --controls|--quick-controls [--seeds A..B] [--seconds S]
+//   simulator --controls|--quick-controls|--control NAME [--seeds A..B] [--seconds S]
 // Each seed runs as far as its conditions say; the first of the range runs twice, and must do the
 // same. Prints what failed, and how often each fault was made and each rare path was reached; ends
 // with a line "N passed, N failed". --seconds stops taking new seeds after so long.
@@ -29,6 +29,7 @@ struct Arguments {
   bool verbose = false;
   bool controls = false;
   bool quick_controls = false;
+  std::string control;  // One of them, by name.
 };
 
 bool parse(int count, char** words, Arguments* arguments) {
@@ -37,6 +38,9 @@ bool parse(int count, char** words, Arguments* arguments) {
     if (word == "--controls" || word == "--quick-controls") {
       arguments->controls = true;
       arguments->quick_controls = word == "--quick-controls";
+    } else if (word == "--control" && i + 1 < count) {
+      arguments->controls = true;
+      arguments->control = words[++i];
     } else if (word == "--verbose") {
       arguments->verbose = true;
     } else if (word == "--seconds" && i + 1 < count) {
@@ -110,6 +114,7 @@ int run_controls(const Arguments& arguments) {
   int missed = 0;
   for (const Control& control : kControls) {
     if (arguments.quick_controls && !control.quick) continue;
+    if (!arguments.control.empty() && arguments.control != control.name) continue;
     dyno::plant(control.fault);
     auto started = std::chrono::steady_clock::now();
     bool caught = false;
@@ -135,7 +140,8 @@ int main(int count, char** words) {
   Arguments arguments;
   if (!parse(count, words, &arguments)) {
     std::fprintf(stderr,
-                 "usage: simulator [--controls|--quick-controls] [--seeds A..B] [--seconds S] "
+                 "usage: simulator [--controls|--quick-controls|--control NAME] [--seeds A..B] "
+                 "[--seconds S] "
                  "[--verbose]\n");
     return 2;
   }
@@ -150,6 +156,7 @@ int main(int count, char** words) {
     first_hash = 0;
     ++(good ? passed : failed);
     if (!good && !arguments.verbose) tell_history(seed);
+    std::fflush(stdout);
     if (seconds_since(started) > arguments.seconds) break;
   }
   for (const auto& [name, times] : probes) {

@@ -57,7 +57,7 @@ void World::send(uint64_t id, bool there, std::string bytes) {
   Pipe& pipe = there ? connection.there : connection.back;
   NodeIndex from = there ? connection.from : connection.to;
   NodeIndex to = there ? connection.to : connection.from;
-  if (is_blocked(from, to) || !pipe.held.empty()) {
+  if (pipe.clogged || is_blocked(from, to) || !pipe.held.empty()) {
     pipe.held += bytes;
     return;
   }
@@ -158,6 +158,22 @@ void World::hear_close(uint64_t id, bool at_acceptor) {
   });
 }
 
+// What is sent one way over a connection waits for a while, and nothing else does.
+void World::clog(uint64_t id, bool there, int64_t for_us) {
+  Connection& connection = connections_.at(id);
+  (there ? connection.there : connection.back).clogged = true;
+  at(for_us, [this, id, there] { unclog(id, there); });
+}
+
+void World::unclog(uint64_t id, bool there) {
+  Connection& connection = connections_.at(id);
+  Pipe& pipe = there ? connection.there : connection.back;
+  pipe.clogged = false;
+  NodeIndex from = there ? connection.from : connection.to;
+  NodeIndex to = there ? connection.to : connection.from;
+  if (!is_blocked(from, to) && !pipe.held.empty()) carry(id, there, std::exchange(pipe.held, {}));
+}
+
 void World::set_blocked(NodeIndex a, NodeIndex b, bool blocked) {
   upset();
   if (blocked) {
@@ -168,8 +184,9 @@ void World::set_blocked(NodeIndex a, NodeIndex b, bool blocked) {
   note("", "joined: " + std::to_string(a) + ">" + std::to_string(b));
   std::vector<uint64_t> ids;
   for (const auto& [id, connection] : connections_) {
-    bool there = connection.from == a && connection.to == b && !connection.there.held.empty();
-    bool back = connection.from == b && connection.to == a && !connection.back.held.empty();
+    auto waits = [](const Pipe& pipe) { return !pipe.clogged && !pipe.held.empty(); };
+    bool there = connection.from == a && connection.to == b && waits(connection.there);
+    bool back = connection.from == b && connection.to == a && waits(connection.back);
     if (there || back) ids.push_back(id);
   }
   for (uint64_t id : ids) {

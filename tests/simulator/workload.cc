@@ -190,6 +190,10 @@ Op World::draw_op() {
 void World::next_op() {
   if (!loading_) return;
   at(op_random_.between(1, 2 * conditions_.op_every_us), [this] { next_op(); });
+  // What was removed is forgotten while they rest.
+  bool rests =
+      conditions_.burst_us > 0 && now_us_ % conditions_.burst_us > conditions_.burst_us / 3;
+  if (rests) return;
   Op op = draw_op();
   if (!processes_[op.node].up) return;
   for (const std::string& key : op.keys) {

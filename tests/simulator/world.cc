@@ -21,10 +21,11 @@ std::string Conditions::describe() const {
          number(wan_delay_us) + " us, resets " + number(reset_per_million) + "/M, partitions " +
          number(partition_percent) + " pauses " + number(pause_percent) + " crashes " +
          number(crash_percent) + (unsafe_crashes ? " (any time)" : "") + " clocks " +
-         number(clock_percent) + ", a fault every " + number(fault_every_us / kMs) +
-         " ms, a request every " + number(op_every_us) + " us for " + number(load_us / kSecond) +
-         " s, " + number(lanes) + " lanes, " + number(keys) + " keys, hurry " + number(hurry) +
-         ", log " + number(static_cast<int64_t>(log_bytes_max)) + " bytes";
+         number(clock_percent) + " slow " + number(clog_percent) + ", a fault every " +
+         number(fault_every_us / kMs) + " ms, a request every " + number(op_every_us) + " us for " +
+         number(load_us / kSecond) + " s, " + number(lanes) + " lanes, " + number(keys) +
+         " keys, hurry " + number(hurry) + ", log " + number(static_cast<int64_t>(log_bytes_max)) +
+         " bytes";
 }
 
 World::World(uint64_t seed, bool verbose)
@@ -53,6 +54,7 @@ void World::draw_conditions() {
   c.pause_percent = sometimes(20);
   c.crash_percent = sometimes(30);
   c.clock_percent = sometimes(10);
+  c.clog_percent = sometimes(20);
   c.unsafe_crashes = random_.percent(30);
   c.fault_every_us = sometimes(random_.between(300, 4000) * kMs);
   c.op_every_us = random_.between(2 * kMs, 40 * kMs);
@@ -71,7 +73,9 @@ void World::draw_conditions() {
   c.partition_percent = random_.between(20, 50);
   c.pause_percent = random_.between(0, 30);
   c.crash_percent = random_.between(0, 40);
+  c.clog_percent = random_.between(0, 60);
   c.load_us = random_.between(10, 25) * kSecond;
+  if (random_.percent(50)) c.burst_us = random_.between(1000, 4000) * kMs;
 }
 
 void World::build_topology() {

@@ -43,10 +43,12 @@ struct Conditions {
   int64_t pause_percent = 0;
   int64_t crash_percent = 0;
   int64_t clock_percent = 0;
+  int64_t clog_percent = 0;
   bool unsafe_crashes = false;  // Also while the ring is not whole.
   int64_t fault_every_us = 0;   // 0: none.
   int64_t op_every_us = 0;
   int64_t load_us = 0;
+  int64_t burst_us = 0;  // Clients work in the first third of so long, and rest; 0: all the time.
   int lanes = 1;
   int keys = 0;
   size_t log_bytes_max = 0;
@@ -104,7 +106,8 @@ class World {
   // One direction of a connection.
   struct Pipe {
     int64_t last_us = 0;  // Nothing arrives before what was sent before it.
-    std::string held;     // By a partition, until it heals or the connection breaks.
+    std::string held;     // By a partition or a clog, until it ends or the connection breaks.
+    bool clogged = false;
     std::string arrived;  // Not yet consumed.
     bool open = true;     // The receiver still listens.
   };
@@ -156,6 +159,8 @@ class World {
   void close_end(uint64_t id, bool at_acceptor);
   void hear_close(uint64_t id, bool at_acceptor);
   void set_blocked(NodeIndex a, NodeIndex b, bool blocked);
+  void clog(uint64_t id, bool there, int64_t for_us);
+  void unclog(uint64_t id, bool there);
   [[nodiscard]] bool is_blocked(NodeIndex a, NodeIndex b) const {
     return blocked_.contains({a, b});
   }
@@ -165,7 +170,10 @@ class World {
   void make_partition();
   void make_pause();
   void make_crash();
+  void crash_one(NodeIndex node);
   void make_clock_fault();
+  void make_clog();
+  void slow_refill(NodeIndex node);
   void heal();
   [[nodiscard]] bool is_whole() const;
   // Something happened that may change where requests run.
