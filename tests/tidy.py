@@ -37,7 +37,7 @@ LIBRARIES = {
     r"<(boost/asio|asio)": r"src/(main|\w*(connection|listener|network)\w*)\.(cc|h)"
     r"|bench/(connection|endpoint|network|tls_stream|worker\w*|control)\.(cc|h)",
     r"<toml": r"src/config_file\.cc",
-    r"<rocksdb/": r"engine/\w*rocks\w*\.cc",
+    r"<rocksdb/": r"(engine|tests)/\w*rocks\w*\.cc",
 }
 
 BANNED_CALLS = {
