@@ -86,6 +86,8 @@ void KeyMerge::drop_value() {
 
 void KeyMerge::clear(Stamp stamp) {
   if (stamp <= state_->clear) return;
+  bool is_text = state_->is_live && state_->type == Type::kString;
+  if (is_text && state_->base < stamp) cleared_ = std::max(cleared_, state_->base);
   state_.set_clear(stamp);
   rise();
 }
@@ -116,6 +118,8 @@ void KeyMerge::set_value(const Fact& fact) {
   Stamp old = state_->base;
   bool larger = old == fact.stamp && fact.value > String(key()).view(&buffer);
   if (!wins(fact, old, 0, larger)) return;
+  // SET clears what it replaces first.
+  if (old == 0 && cleared_ != 0) count_conflict(fact, cleared_);
   store_string(fact.value);
   state_.put_element(state_.element_hash({}), old, fact.stamp);
 }

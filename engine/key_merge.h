@@ -106,6 +106,7 @@ class KeyMerge {
   KeyState state_;
   LiveKey live_;
   Stamp lapsed_at_ = 0;  // The deadline that had passed when this began.
+  Stamp cleared_ = 0;    // Of the string that a clear has taken, 0: none.
   bool changed_ = false;
   bool is_beaten_ = false;
 };

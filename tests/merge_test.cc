@@ -133,6 +133,28 @@ TEST_CASE(
   trio.check_equal();
 }
 
+TEST_CASE(
+    "a SET that loses to a concurrent one is counted where it was made, one that follows is not") {
+  Trio trio;
+  trio.a("SET k first");
+  trio.share(trio.a);
+  trio.advance(1);
+  trio.b("SET k second");
+  trio.share(trio.b);
+  auto lost = [](ReplicaNode& node) { return node.replica.counts().conflicts[0].load(); };
+  for (ReplicaNode* node : {&trio.a, &trio.b, &trio.c}) CHECK(lost(*node) == 0);
+  std::string told;
+  trio.a.replica.set_conflict_log([&](std::string_view key, Type, Stamp) { told += key; });
+  trio.a("SET k of_a");
+  trio.advance(1);
+  trio.b("SET k of_b");
+  trio.share(trio.a);
+  trio.share(trio.b);
+  trio.check_equal();
+  CHECK(lost(trio.a) == 1);
+  CHECK(told == "k");
+}
+
 TEST_CASE("whoever missed a flush learns of it with the state of any slot") {
   Trio trio;
   trio.a("MSET k v l w");
