@@ -109,6 +109,7 @@ struct Config {
     std::atomic<int64_t> timeout_ms{0};
     std::atomic<int64_t> hint_bytes_max{0};     // of one thread for one peer
     std::atomic<int64_t> pending_bytes_max{0};  // of one thread
+    std::atomic<bool> log_conflicts{false};
   } ring;
 
   struct Storage {

@@ -259,7 +259,15 @@ void add_ring_rows(std::vector<ConfigRow>& rows, Config& config) {
         .number = bind(ring.pending_bytes_max),
         .doc = "What each thread keeps of requests that wait for other nodes, and of replies that "
                "wait behind theirs. Beyond it a pipeline waits for its replies, and when requests "
-               "alone are more, further ones are refused with TRYAGAIN."}});
+               "alone are more, further ones are refused with TRYAGAIN."},
+       {.name = "ring.log_conflicts",
+        .alias = "ring-log-conflicts",
+        .shape = flag(),
+        .fallback = "no",
+        .change = ConfigChange::kLive,
+        .number = bind(ring.log_conflicts),
+        .doc = "Log each write that lost to a concurrent one, with its key and type; at most ten "
+               "a second."}});
 }
 
 void add_storage_rows(std::vector<ConfigRow>& rows, Config& config) {

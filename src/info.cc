@@ -412,6 +412,11 @@ void add_ring(RingNode& ring, std::string* text) {
   int64_t conflicts = counts.type_conflicts.load();
   for (const auto& count : counts.conflicts) conflicts += count.load();
   s.add("ring_conflicts", conflicts);
+  for (size_t type = 0; type < counts.conflicts.size(); ++type) {
+    std::string name("ring_conflicts_");
+    s.add(name.append(type_name(static_cast<Type>(type))), counts.conflicts[type].load());
+  }
+  s.add("ring_conflicts_type", counts.type_conflicts.load());
   s.add("ring_tombstones", counts.tombstones.load());
   s.add("ring_facts_applied", counts.applied_facts.load());
 }

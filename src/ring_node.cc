@@ -54,11 +54,15 @@ RingNode::RingNode(Server& server, RingMembership membership, int lanes)
     : server_(server),
       membership_(std::move(membership)),
       identity_(make_identity(server.config(), membership_, lanes)),
+      conflict_log_(server.log(), server.config().ring.log_conflicts),
       replica_(server.executor(), topology().node(self()).rack_number, identity_.incarnation,
                digest_secret(identity_)),
       origin_(replica_) {
   replica_.clock().start_above(first_stamp_of(unix_time_ms()));
   replica_.set_sink(&sink_);
+  replica_.set_conflict_log([this](std::string_view key, Type type, Stamp lost) {
+    conflict_log_.write(key, type, lost, unix_time_ms());
+  });
   // With one rack nothing is replicated: nothing is stamped or recorded.
   if (!topology().is_single_replica()) server.executor().set_recorder(&origin_);
   store_ = std::make_unique<RingStore>(replica_, topology(), self(), unix_time_ms);

@@ -21,6 +21,7 @@
 #include "engine/replica.h"
 #include "ring/lane.h"
 #include "ring/steward.h"
+#include "src/conflict_log.h"
 #include "src/lane_driver.h"
 #include "src/ring_membership.h"
 #include "src/written_frames.h"
@@ -80,6 +81,7 @@ class RingNode {
   Server& server_;
   RingMembership membership_;
   Identity identity_;
+  ConflictLog conflict_log_;
   Replica replica_;
   Origin origin_;
   WrittenFrames sink_;

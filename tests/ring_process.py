@@ -7,6 +7,7 @@ What is checked at the end of each: all replicas hold the same, by content and b
 
 import json
 import random
+import re
 import signal
 import socket
 import threading
@@ -283,6 +284,37 @@ class RingTest(unittest.TestCase):
             self.assertEqual(ring.nodes[0].process.wait(timeout=10), 0)
             with ring.client(ring.nodes[1]) as client:
                 self.assertEqual(client.must("DBSIZE"), 20000)
+
+    def test_lost_writes_are_counted_and_logged(self):
+        def write(ring, node):
+            with ring.client(node) as client:
+                end = time.monotonic() + 1.5
+                while time.monotonic() < end:
+                    client.pipeline([("SET", "contested", n) for n in range(50)])
+
+        with Ring(racks=2, options=["--ring-log-conflicts=yes"]) as ring:
+            writers = [threading.Thread(target=write, args=(ring, node)) for node in ring.nodes]
+            for writer in writers:
+                writer.start()
+            for writer in writers:
+                writer.join()
+            ring.assert_equal(["contested"])
+            lost = 0
+            for node in ring.nodes:
+                with ring.client(node) as client:
+                    info = client.must("INFO", "ring").decode()
+                lost += int(re.search(r"ring_conflicts_string:(\d+)", info).group(1))
+            self.assertGreater(lost, 0)
+            lines = [
+                line
+                for node in ring.nodes
+                for line in ring.log(node).splitlines()
+                if "a write lost to a concurrent one" in line
+            ]
+            self.assertGreater(len(lines), 0)
+            self.assertLessEqual(len(lines), lost)
+            self.assertIn("contested", lines[0])
+            self.assertIn("string", lines[0])
 
     def test_long_commands_and_writes(self):
         """A loop that changes hands keeps what its thread had written."""
