@@ -57,9 +57,13 @@ class Ring:
                     self.links[dialer, node] = link
 
     def __enter__(self):
-        for node in self.nodes:
-            self.start(node)
-        self.await_normal(self.nodes)
+        try:
+            for node in self.nodes:
+                self.start(node)
+            self.await_normal(self.nodes)
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
         return self
 
     def __exit__(self, kind, *_):
