@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Runs the simulator over a range of seeds:
-//   simulator [--seeds A..B] [--seconds S] [--verbose]
+//   simulator [--scene late|lost] [--seeds A..B] [--seconds S] [--verbose]
 //   simulator --controls|--quick-controls|--control NAME [--seeds A..B] [--seconds S]
 // Each seed runs as far as its conditions say; the first of the range runs twice, and must do the
 // same. Prints what failed, and how often each fault was made and each rare path was reached; ends
@@ -41,6 +41,11 @@ bool parse(int count, char** words, Arguments* arguments) {
     } else if (word == "--control" && i + 1 < count) {
       arguments->controls = true;
       arguments->control = words[++i];
+    } else if (word == "--scene" && i + 1 < count) {
+      std::string name = words[++i];
+      if (name != "late" && name != "lost") return false;
+      World::stage(name == "late" ? dyno::simulator::Scene::kLateAnswers
+                                  : dyno::simulator::Scene::kLostWithMemory);
     } else if (word == "--verbose") {
       arguments->verbose = true;
     } else if (word == "--seconds" && i + 1 < count) {
@@ -86,17 +91,19 @@ struct Control {
   dyno::PlantedFault fault;
   const char* name;
   bool quick;  // Found within a few seeds, so that every test run can show it.
+  dyno::simulator::Scene scene = dyno::simulator::Scene::kNone;  // In which it is sought.
 };
 constexpr Control kControls[] = {
-    {dyno::PlantedFault::kUnagedFrontier, "unaged frontier", false},
+    {dyno::PlantedFault::kUnagedFrontier, "unaged frontier", false,
+     dyno::simulator::Scene::kLateAnswers},
     {dyno::PlantedFault::kFixedGrace, "fixed grace", false},
     {dyno::PlantedFault::kPredecessorDropped, "predecessor dropped", false},
     {dyno::PlantedFault::kFirstLaneOnly, "first lane only", false},
     {dyno::PlantedFault::kMarksWhileDirty, "marks while dirty", false},
-    {dyno::PlantedFault::kLateAnswers, "late answers", false},
+    {dyno::PlantedFault::kLateAnswers, "late answers", false, dyno::simulator::Scene::kLateAnswers},
     {dyno::PlantedFault::kLiveDigestsOnly, "live digests only", false},
     {dyno::PlantedFault::kServesEmpty, "serves empty", false},
-    {dyno::PlantedFault::kOneDonor, "one donor", false},
+    {dyno::PlantedFault::kOneDonor, "one donor", false, dyno::simulator::Scene::kLostWithMemory},
     {dyno::PlantedFault::kHintCounts, "hint counts", true},
     {dyno::PlantedFault::kSkippedCounts, "skipped counts", true},
     {dyno::PlantedFault::kNoHold, "no hold", true},
@@ -116,6 +123,7 @@ int run_controls(const Arguments& arguments) {
     if (arguments.quick_controls && !control.quick) continue;
     if (!arguments.control.empty() && arguments.control != control.name) continue;
     dyno::plant(control.fault);
+    World::stage(control.scene);
     auto started = std::chrono::steady_clock::now();
     bool caught = false;
     uint64_t seed = arguments.first;

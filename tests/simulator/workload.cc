@@ -256,7 +256,7 @@ void World::issue(uint64_t id) {
     request.write = op.write;
     request.repeatable = !op.write;
     request.level = op.level;
-    request.deadline_us = now.mono_us + op_random_.between(100, 2000) * kMs;
+    request.deadline_us = now.mono_us + conditions_.patience_us + op_random_.below(1900 * kMs);
     request.context = std::to_string(op.id);
     request.command = op.command;
     lane.begin(now, std::move(request));

@@ -64,6 +64,11 @@ void World::draw_conditions() {
   c.hurry = random_.percent(85) ? 10 : 1;
   c.log_bytes_max =
       random_.percent(30) ? static_cast<size_t>(random_.between(500, 5000)) : size_t{1} << 20;
+  if (random_.percent(10)) {
+    scene_ = random_.percent(50) ? Scene::kLostWithMemory : Scene::kLateAnswers;
+  }
+  if (staged != Scene::kNone) scene_ = staged;
+  if (scene_ != Scene::kNone) return set_scene();
   churn_ = random_.percent(50);
   if (!churn_) return;
   c.keys = static_cast<int>(random_.between(1, 4));
@@ -83,7 +88,9 @@ void World::build_topology() {
   int64_t dcs = churn_ || random_.percent(40) ? 1 : random_.percent(75) ? 2 : random_.between(3, 4);
   for (int64_t dc = 0; dc < dcs; ++dc) {
     // A ring of one rack has no replicas and nothing to agree about.
-    int64_t racks = random_.percent(70) && dcs < 3 ? 3 : random_.between(dcs == 1 ? 2 : 1, 3);
+    int64_t racks = (random_.percent(70) && dcs < 3) || scene_ != Scene::kNone
+                        ? 3
+                        : random_.between(dcs == 1 ? 2 : 1, 3);
     for (int64_t rack = 0; rack < racks; ++rack) {
       int64_t nodes = churn_ || random_.percent(50) ? 1 : random_.between(1, dcs > 1 ? 2 : 4);
       for (int64_t node = 0; node < nodes; ++node) {
@@ -481,6 +488,8 @@ bool World::run() {
     next_op();
   });
   look();
+  // Time for all to start; bursts begin at whole multiples.
+  at(6 * kSecond, [this] { play_scene(); });
   if (conditions_.fault_every_us > 0) at(3 * kSecond, [this] { next_fault(); });
   run_until(conditions_.load_us);
   loading_ = false;

@@ -9,6 +9,7 @@
 //   world.cc     time, processes and their clocks
 //   network.cc   links between them
 //   faults.cc    what breaks
+//   scenes.cc    what goes wrong together
 //   workload.cc  clients
 //   checks.cc, checks_end.cc    what must hold, always and at the end
 #pragma once
@@ -52,10 +53,14 @@ struct Conditions {
   int lanes = 1;
   int keys = 0;
   size_t log_bytes_max = 0;
+  int64_t patience_us = 100 * kMs;  // At least so long a client waits for its answer.
   int64_t hurry = 1;  // Waits of seconds are this many times shorter, so that more happens in them.
 
   [[nodiscard]] std::string describe() const;
 };
+
+// See scenes.cc.
+enum class Scene : uint8_t { kNone, kLostWithMemory, kLateAnswers };
 
 class World {
  public:
@@ -64,6 +69,8 @@ class World {
 
   // A mistake in the engines of all worlds from now on; null: none.
   static void plant(bool PlantedFaults::*fault) { engine_fault = fault; }
+  // The scene of all worlds from now on; kNone: each draws its own.
+  static void stage(Scene scene) { staged = scene; }
 
   // True when everything held; failures() says what did not.
   bool run();
@@ -165,6 +172,12 @@ class World {
     return blocked_.contains({a, b});
   }
 
+  // Scenes.
+  void set_scene();
+  void play_scene();
+  void lose_with_memory(NodeIndex node, NodeIndex unaware);
+  void slow_way(NodeIndex from, NodeIndex to, int64_t for_us, bool both);
+
   // Faults.
   void next_fault();
   void make_partition();
@@ -213,6 +226,7 @@ class World {
   }
 
   static inline bool PlantedFaults::*engine_fault = nullptr;
+  static inline Scene staged = Scene::kNone;
   const uint64_t seed_;
   const bool verbose_;
   Random random_;
@@ -220,6 +234,7 @@ class World {
   Random fault_random_;
   Random op_random_;
   Conditions conditions_;
+  Scene scene_ = Scene::kNone;
   bool churn_ = false;  // Much happens to few keys of a small ring.
   Topology topology_;
   std::vector<std::unique_ptr<NodeEngine>> graveyard_;

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Scenes: conditions under which few things go wrong, but those that chance alone brings together
+// too rarely, again and again while clients are at work.
+#include "tests/simulator/world.h"
+
+namespace dyno::simulator {
+
+void World::set_scene() {
+  Conditions& c = conditions_;
+  churn_ = true;
+  c.fault_every_us = c.reset_per_million = c.clog_percent = 0;
+  c.crash_percent = 0;
+  c.unsafe_crashes = false;
+  c.delay_us_spread = 500;
+  c.log_bytes_max = size_t{1} << 20;
+  c.op_every_us = random_.between(2, 3) * kMs;
+  c.load_us = random_.between(12, 20) * kSecond;
+  c.keys = static_cast<int>(random_.between(2, 4));
+  if (scene_ == Scene::kLostWithMemory) {
+    c.lanes = 1;
+    c.burst_us = 0;
+    c.hurry = 10;
+  } else {
+    c.lanes = 3;
+    c.burst_us = 3 * kSecond;
+    c.hurry = random_.percent(50) ? 10 : 1;
+    c.patience_us = 1800 * kMs;
+  }
+}
+
+void World::play_scene() {
+  if (calm_ || scene_ == Scene::kNone) return;
+  at(3 * kSecond, [this] { play_scene(); });
+  auto first = static_cast<NodeIndex>(fault_random_.below(std::ssize(processes_)));
+  auto step = static_cast<NodeIndex>(1 + fault_random_.below(std::ssize(processes_) - 1));
+  auto second = static_cast<NodeIndex>((first + step) % processes_.size());
+  if (scene_ == Scene::kLostWithMemory) return lose_with_memory(first, second);
+  // What was asked for while clients were at work comes when they rest.
+  at(fault_random_.between(200, 900) * kMs, [this, first, second] {
+    probe("scene: answers come late");
+    slow_way(second, first, fault_random_.between(700, 1800) * kMs, false);
+  });
+}
+
+// What a node wrote last reaches one of its peers, not the other, and the one that it reached is
+// slow to tell when the node comes back.
+void World::lose_with_memory(NodeIndex node, NodeIndex unaware) {
+  slow_way(node, unaware, 600 * kMs, true);
+  at(fault_random_.between(40, 150) * kMs, [this, node, unaware] {
+    if (calm_ || !is_whole()) return;
+    probe("scene: writes lost with their memory");
+    crash(node);
+    last_disturbed_us_ = now_us_;
+    int64_t back_us = fault_random_.between(10, 50) * kMs;
+    at(back_us, [this, node] { start(node); });
+    // It has been heard of by then, or nobody would begin to serve without it.
+    at(back_us + fault_random_.between(60, 220) * kMs, [this, node, unaware] {
+      for (NodeIndex peer = 0; peer < processes_.size(); ++peer) {
+        if (peer != node && peer != unaware) slow_way(peer, node, 400 * kMs, true);
+      }
+    });
+  });
+}
+
+// Connections that one node dialed to the other, and with `both` those the other way, carry nothing
+// from `from` to `to` for a while; without, heartbeats have a connection of their own.
+void World::slow_way(NodeIndex from, NodeIndex to, int64_t for_us, bool both) {
+  for (const auto& [id, connection] : connections_) {
+    if (!connection.there.open || !connection.back.open) continue;
+    bool answers = connection.from == to && connection.to == from;
+    bool asks = connection.from == from && connection.to == to;
+    if (!(both ? answers || asks : answers && connection.lane != 0)) continue;
+    const Pipe& pipe = asks ? connection.there : connection.back;
+    if (!pipe.clogged) clog(id, asks, for_us);
+  }
+}
+
+}  // namespace dyno::simulator
