@@ -14,6 +14,7 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <cstdarg>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
@@ -103,6 +104,13 @@ class FoldOperator final : public rocksdb::MergeOperator {
   }
 
   RocksStore::Bounds& bounds_;
+};
+
+// RocksDB's own log lies on the same disk, and some builds of it end the process when that is full.
+class NoLog final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
 };
 
 // Records of which nothing needs to be remembered leave the files. RocksDB folds operands before it
@@ -239,8 +247,7 @@ std::string RocksStore::open_files() {
   db.bytes_per_sync = size_t{1} << 20;
   db.compression = rocksdb::kLZ4Compression;
   db.level_compaction_dynamic_level_bytes = true;
-  db.keep_log_file_num = 4;
-  db.max_log_file_size = size_t{4} << 20;
+  db.info_log = std::make_shared<NoLog>();
   db.statistics = rep_->statistics = rocksdb::CreateDBStatistics();
   rep_->statistics->set_stats_level(rocksdb::StatsLevel::kExceptDetailedTimers);
   rep_->cache = rocksdb::NewLRUCache(options.cache_bytes);

@@ -19,6 +19,8 @@ import durable_damage
 import durable_data
 import durable_node
 import durable_restart
+import durable_ring
+import durable_snapshot
 import tally
 
 
@@ -46,6 +48,13 @@ def cases(long):
     yield "missing log", durable_damage.missing_log
     yield "foreign directories", durable_damage.foreign_directories
     yield "deleted directory", durable_damage.deleted_directory
+    yield "snapshots", durable_snapshot.snapshots
+    yield "kills at snapshots", durable_snapshot.kills_during_snapshots, 30 if long else 2
+    yield "full disk at always", durable_snapshot.full_disk, "always"
+    yield "full disk at everysec", durable_snapshot.full_disk, "everysec"
+    yield "figures", durable_snapshot.figures
+    yield "a node of a ring is killed", durable_ring.one_is_killed, "always"
+    yield "all of a ring are killed", durable_ring.all_are_killed, "always", 10 if long else 1
 
 
 def main():

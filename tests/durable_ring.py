@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A ring of three racks whose nodes keep their data on disk: one is killed under load, and all."""
+
+import random
+import threading
+import time
+
+import durable_node
+import local_ring
+import resp_client
+from local_ring import Ring
+from tally import require, same
+
+GONE = (OSError, resp_client.Closed)
+
+
+class DurableRing(Ring):
+    """Each node has a directory of its own, which outlives its processes."""
+
+    def __init__(self, fsync, level):
+        options = ["--storage-mode=durable", "--storage-fsync=" + fsync]
+        options += ["--ring-read-consistency=" + level, "--ring-write-consistency=" + level]
+        super().__init__(options=options)
+
+    def start(self, node):
+        shared = self.options
+        self.options = shared + ["--storage-path=%s/data%d" % (self.directory, node.port)]
+        super().start(node)
+        self.options = shared
+
+
+def ring(fsync, level):
+    local_ring.SERVER[:] = durable_node.SERVER
+    return DurableRing(fsync, level)
+
+
+def write(nodes, number, acked, stop):
+    """Counts keys of its own up at one node after the other, and notes what was answered."""
+    rng = random.Random(number)
+    while not stop.is_set():
+        try:
+            with resp_client.Client(rng.choice(nodes).port, timeout=5) as client:
+                while not stop.is_set():
+                    key = "n%d:%d" % (number, rng.randrange(200))
+                    acked.setdefault(key, [0, 0])[1] += 1
+                    if not isinstance(client.call("INCR", key), resp_client.Error):
+                        acked[key][0] += 1
+        except GONE:
+            time.sleep(0.02)
+
+
+class Load:
+    """Writers while the `with` block runs; `acked` has what was answered and what was sent."""
+
+    def __init__(self, nodes, first, acked):
+        self.stop = threading.Event()
+        self.threads = [
+            threading.Thread(target=write, args=(nodes, first + i, acked, self.stop))
+            for i in range(4)
+        ]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+    def end(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def check(nodes, acked):
+    """Every node tells every counter, between what was answered and what was sent."""
+    for node in nodes.nodes:
+        with nodes.client(node) as client:
+            for key, (least, most) in acked.items():
+                found = int(client.must("GET", key) or 0)
+                require(least <= found <= most, "%s at %d: %d answered, %d sent, %d found"
+                        % (key, node.port, least, most, found))
+
+
+def one_is_killed(fsync):
+    """It comes back with what it had, and is told only what it missed."""
+    acked = {}
+    with ring(fsync, "dc_quorum") as three:
+        with three.client(three.nodes[0]) as client:
+            client.pipeline([("SET", "still%d" % i, "v%d" % i) for i in range(3000)])
+        with Load(three.nodes[:2], 0, acked):
+            time.sleep(0.5)
+            three.kill(three.nodes[2])
+            time.sleep(0.5)
+            three.start(three.nodes[2])
+            three.await_normal(three.nodes)
+            time.sleep(0.3)
+        with three.client(three.nodes[2]) as client:
+            read = int(resp_client.info(client, "persistence")["storage_keys_read"])
+            same(client.must("DBSIZE"), 3000 + len(acked))
+        require(read >= 3000, "only %d keys were read from disk" % read)
+        three.assert_equal(list(acked)[::11] + ["still%d" % i for i in range(0, 3000, 97)])
+        check(three, acked)
+
+
+def all_are_killed(fsync, cycles):
+    """Nothing that a quorum has answered is lost."""
+    acked = {}
+    with ring(fsync, "dc_quorum") as three:
+        for cycle in range(cycles):
+            with Load(three.nodes, 100 + 10 * cycle, acked) as load:
+                time.sleep(0.7)
+                for node in three.nodes:
+                    node.process.kill()
+                load.end()
+            for node in three.nodes:
+                node.process.wait()
+            for node in three.nodes:
+                three.start(node)
+            three.await_normal(three.nodes)
+            three.await_settled()
+            three.assert_equal(list(acked)[::29])
+            check(three, acked)
+        print("ring, %s: %d writes answered by a quorum" %
+              (fsync, sum(least for least, _ in acked.values())))
