@@ -106,7 +106,7 @@ constexpr Control kControls[] = {
     {dyno::PlantedFault::kOneDonor, "one donor", false, dyno::simulator::Scene::kLostWithMemory},
     {dyno::PlantedFault::kHintCounts, "hint counts", true},
     {dyno::PlantedFault::kSkippedCounts, "skipped counts", true},
-    {dyno::PlantedFault::kNoHold, "no hold", true},
+    {dyno::PlantedFault::kNoHold, "no hold", false},
     {dyno::PlantedFault::kStaleCompare, "stale compare", true},
     {dyno::PlantedFault::kRefusesLate, "refuses late", true},
     {dyno::PlantedFault::kSameIncarnation, "same incarnation", true},
