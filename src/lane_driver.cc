@@ -352,7 +352,11 @@ void LaneDriver::look_around(int64_t now_us) {
 // Forgets the traces of what every replica knows to be gone, in this thread's share of the slots.
 void LaneDriver::collect_some() {
   if (!view_ || view_->horizon == 0) return;
-  if (Storage* storage = node_.server().storage()) storage->set_horizon(view_->horizon);
+  if (Storage* storage = node_.server().storage()) {
+    // What the disk has missed is written anew from memory, traces too.
+    if (storage->log().is_failing()) return;
+    storage->set_horizon(view_->horizon);
+  }
   uint32_t lanes = node_.identity().lanes;
   uint32_t count = kSlotCount / lanes / kCollectLooks + 1;
   for (uint32_t i = 0; i < count; ++i) {

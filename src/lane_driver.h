@@ -71,6 +71,8 @@ class LaneDriver {
   [[nodiscard]] int64_t sleep_ms() const;
   // A command's writes come from a thread that had left the loop.
   void publish(std::vector<Frame> frames);
+  // The disk has taken what commands that ran for the lane may wait for.
+  void release_runs() { runs_.release_held(); }
 
   [[nodiscard]] Lane& lane() { return *lane_; }
   [[nodiscard]] RingStore& store() { return store_; }

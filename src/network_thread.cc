@@ -590,6 +590,7 @@ void NetworkThread::disk_moved() {
   loop_.post([this] {
     resume_all();
     release_held();
+    if (lane_) lane_->release_runs();
   });
 }
 

@@ -74,6 +74,8 @@ class NetworkThread {
   void resume_paused();
   // Any thread: the disk has taken or given what clients may wait for.
   void disk_moved();
+  // The thread's own: it wants to know when the disk moves.
+  void await_disk() { awaits_disk_.store(true); }
   // Before the thread starts: replies and requests may have to wait for the disk.
   void join_storage(Storage& storage) { storage_ = &storage; }
   // Before the thread starts: it is to serve a lane of the ring too.

@@ -6,8 +6,10 @@
 
 #include "engine/blocking.h"
 #include "src/event_loop.h"
+#include "src/network_thread.h"
 #include "src/ring_node.h"
 #include "src/server.h"
+#include "src/storage.h"
 #include "src/written_frames.h"
 
 namespace dyno {
@@ -24,6 +26,8 @@ std::unique_ptr<Client> RemoteRuns::make_session() {
 
 void RemoteRuns::run(const Outbox::Run& run) {
   if (!session_) session_ = make_session();
+  Stamp before = store_.clock();
+  uint64_t position = WriteLog::position_of_thread();
   Client& session = *session_;
   session.out.clear();
   auto facts = decode_session_facts(run.context);
@@ -38,7 +42,33 @@ void RemoteRuns::run(const Outbox::Run& run) {
   std::string reply(session.out.view());
   session.out.clear();
   session.shrink_buffers();
-  lane_.ran(ring_now(), run.run, std::move(reply), WrittenFrames::take());
+  bool wrote = position != WriteLog::position_of_thread();
+  position = wrote ? WriteLog::position_of_thread() : 0;
+  ran({run.run, std::move(reply), WrittenFrames::take(), position, before});
+}
+
+void RemoteRuns::ran(Held done) {
+  Storage* storage = node_.server().storage();
+  bool waits = storage != nullptr && storage->replies_wait() && done.position > storage->safe();
+  if (!waits) {
+    return lane_.ran(ring_now(), done.run, std::move(done.reply), std::move(done.frames));
+  }
+  held_.push_back(std::move(done));
+  store_.limit_watermark(held_.front().before);
+  thread_.await_disk();
+  release_held();
+}
+
+void RemoteRuns::release_held() {
+  if (held_.empty()) return;
+  uint64_t safe = node_.server().storage()->safe();
+  while (!held_.empty() && held_.front().position <= safe) {
+    Held held = std::move(held_.front());
+    held_.pop_front();
+    lane_.ran(ring_now(), held.run, std::move(held.reply), std::move(held.frames));
+  }
+  store_.limit_watermark(held_.empty() ? 0 : held_.front().before);
+  if (!held_.empty()) thread_.await_disk();
 }
 
 bool RemoteRuns::run_requests(Client& session, const SessionFacts& facts, const Outbox::Run& run) {
@@ -101,7 +131,10 @@ void RemoteRuns::served(uint64_t run, const std::shared_ptr<Waiter>& waiter) {
   if (waiter->keys.size() > 1) node_.server().executor().leave_queues(*waiter);
   std::string reply(waiter->reply.view());
   blocked_.erase(found);
-  lane_.ran(ring_now(), run, std::move(reply), {});
+  // What it was given, another's write took.
+  Storage* storage = node_.server().storage();
+  uint64_t position = storage == nullptr ? 0 : storage->log().appended();
+  ran({run, std::move(reply), {}, position, store_.clock()});
 }
 
 void RemoteRuns::time_out(int64_t now_ms) {

@@ -4,15 +4,18 @@
 // thread's own clients that wait for a quorum. Each runs in a session made from the facts that came
 // with it (session_facts.h), since the client's own may be on another node.
 //
-// A command that blocks keeps its session until it is served or its time is over. Network thread
-// only.
+// A command that blocks keeps its session until it is served or its time is over. Where replies to
+// writes wait for the disk (write_log.h), the lane is told that a command has run when the disk has
+// what it wrote. Network thread only.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ring/lane.h"
 #include "src/client.h"
@@ -34,6 +37,8 @@ class RemoteRuns {
   void run(const Outbox::Run& run);
   // Answers blocked commands whose deadline has come.
   void time_out(int64_t now_ms);
+  // Tells the lane of those whose writes the disk has by now.
+  void release_held();
   [[nodiscard]] size_t blocked() const { return blocked_.size(); }
 
  private:
@@ -44,6 +49,15 @@ class RemoteRuns {
   [[nodiscard]] bool watches_hold(Client& session, const SessionFacts& facts);
   void served(uint64_t run, const std::shared_ptr<Waiter>& waiter);
 
+  // A command that has run, of which the lane is told when the disk has what it wrote.
+  struct Held {
+    uint64_t run;
+    std::string reply;
+    std::vector<Frame> frames;
+    uint64_t position;  // Where its writes end in the log; 0: there are none.
+    Stamp before;       // All that it wrote is later.
+  };
+  void ran(Held done);
   RingNode& node_;
   NetworkThread& thread_;
   EventLoop& loop_;
@@ -51,6 +65,7 @@ class RemoteRuns {
   RingStore& store_;
   std::unique_ptr<Client> session_;
   std::map<uint64_t, std::unique_ptr<Client>> blocked_;  // By run.
+  std::deque<Held> held_;                                // In the order of the log.
 };
 
 }  // namespace dyno

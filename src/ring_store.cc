@@ -208,7 +208,10 @@ std::optional<Frame> RingStore::restamp(const Frame& frame, Stamp stamp) {
 }
 
 Stamp RingStore::watermark() {
-  if (holds_ == 0) watermark_ = replica_.clock().last();
+  if (holds_ == 0) {
+    Stamp last = replica_.clock().last();
+    watermark_ = watermark_limit_ == 0 ? last : std::min(last, watermark_limit_);
+  }
   return watermark_;
 }
 

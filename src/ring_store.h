@@ -55,6 +55,8 @@ class RingStore : public Store {
   // handed to the ring: the watermark stays where it was.
   void hold_watermark() { ++holds_; }
   void release_watermark() { --holds_; }
+  // What was written above the stamp is not with the ring yet; 0: all is.
+  void limit_watermark(Stamp stamp) { watermark_limit_ = stamp; }
 
  private:
   template <class Visit>
@@ -67,6 +69,7 @@ class RingStore : public Store {
   const WallClock unix_ms_;
   int holds_ = 0;
   Stamp watermark_ = 0;
+  Stamp watermark_limit_ = 0;
 };
 
 }  // namespace dyno
