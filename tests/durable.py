@@ -42,7 +42,7 @@ def cases(long):
     yield "loss at everysec", durable_crash.everysec_loses_little
     yield "answers while reading", durable_restart.at_once_and_right
     yield "changes while reading", durable_restart.changes_while_reading
-    yield "torn tail", durable_damage.torn_tail, 1 if long else 13
+    yield "torn tail", durable_damage.torn_tail, 1 if long else 29
     yield "flipped bits in the log", durable_damage.flipped_log, 40 if long else 3
     yield "damaged files", durable_damage.damaged_files
     yield "missing log", durable_damage.missing_log
