@@ -359,7 +359,7 @@ void swap_sides(Context& c, int a, int b) {
 
 void swapdb(Context& c) {
   if (c.effects != nullptr && c.effects->refuses_swap()) {
-    return c.error("ERR SWAPDB is not possible on a node with replicas");
+    return c.error("ERR SWAPDB is not possible on a node with replicas or with its data on disk");
   }
   auto is_int = [](const std::optional<int64_t>& n) { return n && *n >= INT_MIN && *n <= INT_MAX; };
   auto first = parse_int64(c.args[1]);

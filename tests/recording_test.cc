@@ -356,7 +356,8 @@ TEST_CASE_FIXTURE(Recording, "SWAPDB records nothing, so replicas refuse it") {
   CHECK(effects.take().empty());
   Ahead ahead;
   client.executor().set_recorder(&ahead);
-  CHECK(client("SWAPDB 0 1") == "-ERR SWAPDB is not possible on a node with replicas\r\n");
+  CHECK(client("SWAPDB 0 1") ==
+        "-ERR SWAPDB is not possible on a node with replicas or with its data on disk\r\n");
   client.executor().set_recorder(&effects);
 }
 
