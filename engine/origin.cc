@@ -149,9 +149,10 @@ void Origin::Write::emit_total(std::string_view element, Type type, const Total&
 // the command, so it is observed, lest it shows beside what the command writes.
 void Origin::Write::claim(Type type, Stamp stamp) {
   if (state_->type != type && state_->counters != nullptr) {
-    for (auto& [name, counter] : *state_->counters) {
+    for (auto& each : *state_->counters) {
+      SharedCounter& counter = each.second;
       if (counter.type() != type) continue;
-      std::string_view element = KeyRecord::bare_element(name);
+      std::string_view element = KeyRecord::bare_element(each.first);
       emit_observed(element, counter, stamp);
       state_.change_counter(element, counter, [&] { counter.observe_all(); });
     }

@@ -66,7 +66,7 @@ void draw_item(Draws& draws, Fact* fact) {
 Fact draw_fact(Draws& draws) {
   static constexpr std::string_view kElements[] = {"a", "b", "c"};
   static constexpr std::string_view kValues[] = {"", "1", "22", "x", "yyyyyyyyyy"};
-  static constexpr std::string_view kRaised[] = {{"", 0},
+  static constexpr std::string_view kRaised[] = {{},
                                                  {"\0\0\1", kRegisterBytes},
                                                  {"\1\0\3", kRegisterBytes},
                                                  {"\0\0\2\2\0\1", 2 * kRegisterBytes}};
