@@ -47,14 +47,6 @@ bool has_one_key(const CommandSpec& spec, Args args) {
   return spec.keys.last == -1 && static_cast<int>(args.size()) == 1 + spec.keys.step;
 }
 
-// A transaction is judged by what it has queued.
-bool is_writing(const Session& session, const CommandSpec& spec) {
-  if (spec.name != "EXEC") return (spec.flags & kWrite) != 0;
-  return std::any_of(session.queue.begin(), session.queue.end(), [](const QueuedCommand& queued) {
-    return (queued.spec->flags & kWrite) != 0;
-  });
-}
-
 }  // namespace
 
 // The slots that a command locks: a few in place, all of them as a mark.
@@ -168,6 +160,13 @@ void Executor::help(const CommandSpec& container, Reply& reply) const {
 
 // Eviction runs before every command; what it could not make room for is refused where it would
 // need memory, which queuing in MULTI does too.
+bool is_writing(const Session& session, const CommandSpec& spec) {
+  if (spec.name != "EXEC") return (spec.flags & kWrite) != 0;
+  return std::any_of(session.queue.begin(), session.queue.end(), [](const QueuedCommand& queued) {
+    return (queued.spec->flags & kWrite) != 0;
+  });
+}
+
 void Executor::set_write_refusal(std::string text) {
   std::lock_guard lock(refusal_mutex_);
   write_refusal_ = std::move(text);

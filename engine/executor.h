@@ -152,4 +152,7 @@ class Executor {
   void* make_room_argument_ = nullptr;
 };
 
+// Whether a command may write; EXEC is judged by what the session has queued.
+[[nodiscard]] bool is_writing(const Session& session, const CommandSpec& spec);
+
 }  // namespace dyno

@@ -218,7 +218,7 @@ std::string RocksStore::open(const Options& options) {
   options_ = options;
   std::error_code error;
   std::filesystem::create_directories(options.path, error);
-  if (error) return error.message();
+  if (error) return "it cannot be made: " + error.message();
   std::string why = find_damage(options.path, LogPart::kLastBlock);
   if (why.empty()) why = open_files();
   if (!why.empty()) return why;

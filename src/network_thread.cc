@@ -118,10 +118,7 @@ void NetworkThread::take_back(Client& client, std::vector<Frame> written) {
   client.parser.next();
   client.protocol_failed = false;
   client.waits_for_write = false;
-  // Its last write was another thread's.
-  if (storage_ != nullptr && storage_->replies_wait()) {
-    client.held_until = storage_->log().appended();
-  }
+  hold_for_others(client);  // Its last write was another thread's.
   loop_.add(client.facts.fd, EPOLLIN, &client);
   after_command(client);
   std::vector<std::function<void(Client&)>> deferred;
@@ -223,10 +220,7 @@ void NetworkThread::served(uint64_t id, const std::shared_ptr<Waiter>& waiter) {
 
 void NetworkThread::finish_waiter(Client& client, const std::shared_ptr<Waiter>& waiter) {
   if (client.reply_mode == ReplyMode::kOn) client.out.append(waiter->reply.view());
-  // What it was given, another's write took.
-  if (storage_ != nullptr && storage_->replies_wait()) {
-    client.held_until = storage_->log().appended();
-  }
+  hold_for_others(client);  // What it was given, another's write took.
   forget_waiter(client);
   schedule(client);
 }
@@ -607,6 +601,11 @@ void NetworkThread::note_written(Client& client) {
   written_position_ = position;
   // A thread that has taken the loop over may know an earlier one.
   if (storage_->replies_wait()) client.held_until = std::max(client.held_until, position);
+}
+
+void NetworkThread::hold_for_others(Client& client) {
+  if (storage_ == nullptr || !storage_->replies_wait()) return;
+  client.held_until = storage_->log().appended();
 }
 
 bool NetworkThread::disk_holds_reply(Client& client) {

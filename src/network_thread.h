@@ -134,6 +134,8 @@ class NetworkThread {
   [[nodiscard]] bool disk_holds_reply(Client& client);
   // The client's command has run: if it wrote, its reply waits.
   void note_written(Client& client);
+  // What the client is answered rests on a write of another thread: its reply waits for all.
+  void hold_for_others(Client& client);
   void release_held();
   void pause(Client& client);
   void resume_all();

@@ -236,11 +236,9 @@ bool Server::holds_back(const Client& client, Args args) {
   if (pause_all_.load()) return true;
   const CommandSpec* spec = commands_.find(args);
   if (spec == nullptr) return false;
-  if (spec->flags & kWrite) return !client.in_multi;
-  if (spec->name != "EXEC") return false;
-  return std::any_of(client.queue.begin(), client.queue.end(), [](const QueuedCommand& queued) {
-    return (queued.spec->flags & kWrite) != 0;
-  });
+  // What is queued waits with its EXEC.
+  bool is_queued = (spec->flags & kWrite) != 0 && client.in_multi;
+  return !is_queued && is_writing(client, *spec);
 }
 
 bool Server::expire(uint32_t begin_slot, uint32_t end_slot, int64_t now_ms, int64_t budget_us) {

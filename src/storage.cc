@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -34,12 +33,6 @@ std::string identity_of(const Config& config) {
   return "format " + std::to_string(kFormatVersion) + ", cluster " + ring.cluster.get() +
          ", data center " + ring.dc.get() + ", rack " + ring.rack.get() + ", hash seed " +
          std::to_string(ring.hash_seed.load());
-}
-
-Stamp stamp_of(std::string_view bytes) {
-  Stamp stamp = 0;
-  if (bytes.size() == sizeof(stamp)) std::memcpy(&stamp, bytes.data(), sizeof(stamp));
-  return stamp;
 }
 
 // Names in the folder are on the disk when it returns.
@@ -102,9 +95,6 @@ std::string Storage::open(Replica* replica) {
   options.path = config.path.get() + "/db";
   options.cache_bytes = static_cast<size_t>(config.cache_bytes.load());
   options.buffer_bytes = static_cast<size_t>(config.buffer_bytes.load());
-  std::error_code error;
-  std::filesystem::create_directories(options.path, error);
-  if (error) return "storage: " + options.path + " cannot be made: " + error.message();
   std::string why = store_.open(options);
   if (why.empty()) why = check_identity();
   if (why.empty()) why = read_clock_and_flushes();
@@ -128,11 +118,11 @@ std::string Storage::check_identity() {
 std::string Storage::read_clock_and_flushes() {
   std::string bytes;
   if (std::string why = store_.get(WriteLog::kClockName, &bytes); !why.empty()) return why;
-  replica_->clock().start_above(stamp_of(bytes));
+  replica_->clock().start_above(WriteLog::stamp_of(bytes));
   Keyspace& keyspace = server_.keyspace();
   for (int db = 0; db < RocksStore::kDatabases; ++db) {
     if (std::string why = store_.get(WriteLog::flush_name(db), &bytes); !why.empty()) return why;
-    Stamp flushed = stamp_of(bytes);
+    Stamp flushed = WriteLog::stamp_of(bytes);
     if (flushed == 0) continue;
     (void)store_.set_flushed(db, flushed);
     keyspace.lock_all();
@@ -189,8 +179,7 @@ bool Storage::holds_back(const Client& client, Args args) {
     return false;
   const CommandSpec* spec = server_.commands().find(args);
   if (spec == nullptr) return false;
-  bool writes = (spec->flags & kWrite) != 0 || (spec->name == "EXEC" && !client.queue.empty());
-  if (is_full && writes) return true;
+  if (is_full && is_writing(client, *spec)) return true;
   if (warm_up_->is_done()) return false;
   if (needs_all_slots(*spec, args)) return true;
   std::vector<int> indexes;

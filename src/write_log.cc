@@ -37,14 +37,20 @@ std::string bytes_of(Stamp stamp) {
   return bytes;
 }
 
-// Calls visit(frame) for frames that lie one behind the other.
+// Calls visit(delta, frame, whether it is the frame's only one) for frames of this process that lie
+// one behind the other.
 template <class Visit>
-void for_each_frame(std::string_view frames, Visit&& visit) {
+void for_each_delta(std::string_view frames, Visit&& visit) {
+  std::vector<Delta> deltas;
   while (!frames.empty()) {
     size_t size = frame_bytes(frames.substr(0, kFrameHeadBytesMax));
     DYNO_CHECK(size != 0 && size <= frames.size());
-    visit(frames.substr(0, size));
+    std::string_view frame = frames.substr(0, size);
     frames.remove_prefix(size);
+    deltas.clear();
+    std::string refused = read_frame(frame, &deltas);
+    DYNO_CHECK(refused.empty());
+    for (const Delta& delta : deltas) visit(delta, frame, deltas.size() == 1);
   }
 }
 
@@ -52,6 +58,12 @@ void for_each_frame(std::string_view frames, Visit&& visit) {
 
 std::string WriteLog::flush_name(int db) {
   return "flush:" + std::to_string(db);
+}
+
+Stamp WriteLog::stamp_of(std::string_view bytes) {
+  Stamp stamp = 0;
+  if (bytes.size() == sizeof(stamp)) std::memcpy(&stamp, bytes.data(), sizeof(stamp));
+  return stamp;
 }
 
 WriteLog::WriteLog(Replica& replica, RocksStore& store, const Config::Storage& config,
@@ -125,7 +137,7 @@ bool WriteLog::drain(int64_t timeout_ms) {
   std::unique_lock lock(mutex_);
   uint64_t wanted = appended_;
   return written_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
-                           [&] { return handed_over_ >= wanted && !failing_.load(); });
+                           [&] { return safe() >= wanted && !failing_.load(); });
 }
 
 WriteLog::Figures WriteLog::figures() const {
@@ -203,10 +215,10 @@ void WriteLog::write(uint64_t upto) {
 
 void WriteLog::advance(uint64_t position) {
   {
+    // Whoever drains looks under the lock.
     std::lock_guard lock(mutex_);
-    handed_over_ = position;
+    safe_.store(position, std::memory_order_release);
   }
-  safe_.store(position, std::memory_order_release);
   written_.notify_all();
   on_progress_();
 }
@@ -236,26 +248,16 @@ void WriteLog::add(std::string_view frames, RocksStore::Batch* batch) {
   };
   std::vector<Record> records;
   std::deque<std::string> parts;  // Of frames of several keys.
-  std::vector<Delta> deltas;
   FrameWriter alone;
-  for_each_frame(frames, [&](std::string_view frame) {
-    deltas.clear();
-    std::string refused = read_frame(frame, &deltas);
-    DYNO_CHECK(refused.empty());
-    for (const Delta& delta : deltas) {
-      if (is_flush(delta)) {
-        add_flush(delta.db, delta.facts[0].stamp, batch);
-        continue;
-      }
-      std::string_view one = frame;
-      if (deltas.size() > 1) {
-        alone.clear();
-        for (const Fact& fact : delta.facts) alone.add(delta.db, delta.key, fact);
-        one = parts.emplace_back(alone.finish());
-      }
-      SlotIndex slot = replica_.keyspace().hash(delta.key).slot();
-      records.push_back({slot, static_cast<uint8_t>(delta.db), delta.key, one});
+  for_each_delta(frames, [&](const Delta& delta, std::string_view frame, bool is_only) {
+    if (is_flush(delta)) return add_flush(delta.db, delta.facts[0].stamp, batch);
+    if (!is_only) {
+      alone.clear();
+      for (const Fact& fact : delta.facts) alone.add(delta.db, delta.key, fact);
+      frame = parts.emplace_back(alone.finish());
     }
+    SlotIndex slot = replica_.keyspace().hash(delta.key).slot();
+    records.push_back({slot, static_cast<uint8_t>(delta.db), delta.key, frame});
   });
   // RocksDB finds the place of a record quickly from that of its neighbour.
   std::stable_sort(records.begin(), records.end(), [](const Record& a, const Record& b) {
@@ -277,15 +279,9 @@ void WriteLog::add_clock(RocksStore::Batch* batch) {
 
 // mutex_ is held.
 void WriteLog::mark_dirty(std::string_view frames) {
-  std::vector<Delta> deltas;
-  for_each_frame(frames, [&](std::string_view frame) {
-    deltas.clear();
-    std::string refused = read_frame(frame, &deltas);
-    DYNO_CHECK(refused.empty());
-    for (const Delta& delta : deltas) {
-      // Flushes are all written anew whatever was missed.
-      if (!is_flush(delta)) dirty_.set(replica_.keyspace().hash(delta.key).slot());
-    }
+  for_each_delta(frames, [this](const Delta& delta, std::string_view, bool) {
+    // Flushes are all written anew whatever was missed.
+    if (!is_flush(delta)) dirty_.set(replica_.keyspace().hash(delta.key).slot());
   });
 }
 

@@ -37,6 +37,8 @@ class WriteLog final : public FrameLog {
   // flushed.
   static constexpr std::string_view kClockName = "clock";
   [[nodiscard]] static std::string flush_name(int db);
+  // What such a record holds; 0: there is none.
+  [[nodiscard]] static Stamp stamp_of(std::string_view bytes);
 
   struct Figures {
     uint64_t queue_bytes = 0;
@@ -114,7 +116,6 @@ class WriteLog final : public FrameLog {
   bool stopping_ = false;
   bool looks_ = false;
   uint64_t appended_ = 0;
-  uint64_t handed_over_ = 0;  // Position that was written.
   std::bitset<kSlotCount> dirty_;
   std::string reason_;
   int64_t failing_since_ms_ = 0;
