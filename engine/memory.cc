@@ -464,17 +464,24 @@ void* move(void* object) {
 void return_idle() {
   if (!DYNO_SPANS) return;
   return_lists(cache(), false);
-  return_spare_pages(false);
 }
 
 void purge() {
   if (!DYNO_SPANS) return;
   return_lists(cache(), true);
-  return_spare_pages(true);
+  return_spare_spans(true);
+}
+
+bool prepare_pages() {
+  return DYNO_SPANS && prepare_pages_of_spans();
 }
 
 bool make_huge_page() {
   return DYNO_SPANS && make_huge_page_of_spans();
+}
+
+void return_spare_pages() {
+  if (DYNO_SPANS) return_spare_spans(false);
 }
 
 }  // namespace dyno::memory

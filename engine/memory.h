@@ -53,11 +53,17 @@ size_t choose_thin_spans();
 [[nodiscard]] void* move(void* object);
 
 // To be called now and then by each thread that allocates: what its lists hold and it has not used
-// since the last call goes back, and so do the pages of spare spans. Some ten microseconds.
+// since the last call goes back. Some ten microseconds.
 void return_idle();
-// To be called now and then by a thread that nobody waits for: two more megabytes that have filled
-// up become a huge page; false when there are none. Up to some milliseconds.
+// These three change what pages the memory lies on; they are for a thread that nobody waits for.
+// Every few milliseconds: while the data set grows, makes huge pages of what comes next; false when
+// it has not grown since the last call.
+bool prepare_pages();
+// Two more megabytes that have filled up become a huge page; false when there are none. Takes up to
+// some milliseconds, and page faults of the process wait for it: only when there is nothing to do.
 bool make_huge_page();
+// About ten times a second: pages of spans that nobody has needed since the last call go back.
+void return_spare_pages();
 // Gives all that the calling thread holds for later, and the pages of spare spans, back.
 void purge();
 

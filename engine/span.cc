@@ -8,6 +8,7 @@
 #include <atomic>
 #include <functional>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "protocol/check.h"
@@ -19,7 +20,15 @@ constexpr size_t kHugePageBytes = 2u << 20;
 constexpr size_t kSpansPerHugePage = kHugePageBytes / kSpanBytes;
 // From which a stretch is worth a huge page: an eighth of it may become resident for nothing.
 constexpr size_t kCarvedSpansMin = kSpansPerHugePage * 7 / 8;
-constexpr size_t kSpareSpansMax = 16;  // Of an area: 1 MiB stays resident for the next burst.
+// An area as large as this prepares what it will use next. In a smaller one, memory that is
+// resident for nothing would weigh too much.
+constexpr size_t kPreparingSpansMin = (8u << 20) / kSpanBytes;
+// How much of it, at least and at most; in between it is a share of the area.
+constexpr size_t kAheadSpansMin = kSpansPerHugePage / 2;
+constexpr size_t kAheadSpansMax = 4 * kSpansPerHugePage;
+constexpr size_t kAheadShare = 64;
+// An area that has not grown for so many calls of return_spare_spans() lets go of what it prepared.
+constexpr int kRestCalls = 10;
 
 // Looked at by one call of stray_spans()'s caller.
 constexpr size_t kStraySpansMax = 1024;
@@ -30,9 +39,12 @@ constexpr int kCollapse = MADV_COLLAPSE;
 constexpr int kCollapse = 25;  // Linux 6.1; an older kernel refuses it.
 #endif
 
+constexpr size_t kNone = SIZE_MAX;
+
 struct HugePage {
   uint8_t carved_spans;
   bool is_made;
+  bool is_listed;  // In carved_huge_pages.
 };
 
 // Spans in a heap, the lowest address first.
@@ -63,10 +75,15 @@ class LowestFirst {
 // One half of the range.
 struct Area {
   size_t begin = 0;
-  size_t end = 0;        // Spans from here on have never been used.
+  size_t end = 0;            // Spans from here on have never been used.
+  size_t prepared_end = 0;   // Those from `end` to here lie on huge pages already.
+  size_t preparing = kNone;  // The first of a huge page that is being made beyond `end`.
+  size_t seen_end = 0;       // Where prepare_pages_of_spans() saw it end.
+  size_t rest_end = 0;       // Where return_spare_spans() saw it end, so many calls in turn.
+  int rest_calls = 0;
   LowestFirst spare;     // Nobody's, their pages still resident.
   LowestFirst returned;  // The same, pages given back.
-  size_t spare_low = 0;  // The fewest spare since return_spare_pages().
+  size_t spare_low = 0;  // The fewest spare since return_spare_spans().
 };
 
 struct Spans {
@@ -76,6 +93,9 @@ struct Spans {
   HugePage* huge_pages = nullptr;
   std::vector<size_t> carved_huge_pages;  // May be made; looked at again then.
   std::atomic<int64_t> bytes{0};
+  // Held by who asks the kernel for changes of pages; taken before `mutex`, which nobody holds while
+  // they take long.
+  std::mutex pages_mutex;
 };
 
 // Address space only; null when the system does not grant so much.
@@ -124,16 +144,66 @@ Area& area_of(Spans& all, const Span* span) {
   return all.areas[static_cast<size_t>(span - span_range.spans) / all.spans_per_area];
 }
 
-// The kernel would fill a huge page's holes again by and by, unless told otherwise.
-void return_pages(Spans& all, Span* span) {
-  size_t index = huge_page_of(span);
+char* begin_of_huge_page(size_t index) {
+  return span_range.begin + index * kHugePageBytes;
+}
+
+void list_if_full(Spans& all, size_t index) {
   HugePage& huge_page = all.huge_pages[index];
-  if (huge_page.is_made) {
-    huge_page.is_made = false;
-    ::madvise(span_range.begin + index * kHugePageBytes, kHugePageBytes, MADV_NOHUGEPAGE);
+  if (huge_page.carved_spans < kCarvedSpansMin || huge_page.is_made || huge_page.is_listed) return;
+  huge_page.is_listed = true;
+  all.carved_huge_pages.push_back(index);
+}
+
+// Gives back the pages of spans that belong to nobody, in ascending order of their addresses.
+void return_pages(Spans& all, std::span<Span* const> spans) {
+  for (size_t i = 0; i < spans.size();) {
+    size_t index = huge_page_of(spans[i]);
+    bool was_made;
+    {
+      std::lock_guard lock(all.mutex);
+      was_made = std::exchange(all.huge_pages[index].is_made, false);
+    }
+    // The kernel would fill a huge page's holes again by and by, unless told otherwise.
+    if (was_made) ::madvise(begin_of_huge_page(index), kHugePageBytes, MADV_NOHUGEPAGE);
+    while (i < spans.size() && huge_page_of(spans[i]) == index) {
+      size_t count = 1;
+      while (i + count < spans.size() && spans[i + count] == spans[i] + count &&
+             huge_page_of(spans[i + count]) == index) {
+        ++count;
+      }
+      ::madvise(begin_of(spans[i]), count * kSpanBytes, MADV_DONTNEED);
+      i += count;
+    }
   }
-  ::madvise(begin_of(span), kSpanBytes, MADV_DONTNEED);
-  area_of(all, span).returned.push(span);
+}
+
+size_t round_up_to_huge_page(size_t span) {
+  return (span + kSpansPerHugePage - 1) / kSpansPerHugePage * kSpansPerHugePage;
+}
+
+// Lets go of huge pages that an area was prepared with and has not begun to use.
+void drop_prepared(Area& area, Spans& all) {
+  size_t first = round_up_to_huge_page(area.end);
+  for (; first < area.prepared_end; first += kSpansPerHugePage) {
+    size_t index = first / kSpansPerHugePage;
+    // Under the lock, so that nobody takes a span there meanwhile; it is a matter of microseconds.
+    ::madvise(begin_of_huge_page(index), kHugePageBytes, MADV_DONTNEED);
+    ::madvise(begin_of_huge_page(index), kHugePageBytes, MADV_NOHUGEPAGE);
+    all.huge_pages[index].is_made = false;
+  }
+  area.prepared_end = std::min(area.prepared_end, round_up_to_huge_page(area.end));
+}
+
+// Where the area's next huge page should be made; kNone when it has enough or does not grow.
+size_t next_to_prepare(Area& area, size_t spans_per_area) {
+  if (std::exchange(area.seen_end, area.end) == area.end) return kNone;
+  size_t used = area.end - area.begin;
+  if (used < kPreparingSpansMin) return kNone;
+  size_t next = std::max(area.prepared_end, round_up_to_huge_page(area.end));
+  if (next - area.end >= std::clamp(used / kAheadShare, kAheadSpansMin, kAheadSpansMax))
+    return kNone;
+  return next + kSpansPerHugePage <= area.begin + spans_per_area ? next : kNone;
 }
 
 }  // namespace
@@ -151,6 +221,8 @@ Span* take_span(SpanArea wanted, uint8_t size_class) {
   } else if (!area.returned.empty()) {
     span = area.returned.pop();
   } else {
+    // Nobody waits for a huge page that is being made.
+    if (area.end == area.preparing) area.end += kSpansPerHugePage;
     DYNO_CHECK(area.end < area.begin + all.spans_per_area);
     span = span_range.spans + area.end++;
   }
@@ -164,9 +236,8 @@ void note_carved(const Span* span) {
   Spans& all = all_spans();
   std::lock_guard lock(all.mutex);
   size_t index = huge_page_of(span);
-  if (++all.huge_pages[index].carved_spans == kCarvedSpansMin) {
-    all.carved_huge_pages.push_back(index);
-  }
+  ++all.huge_pages[index].carved_spans;
+  list_if_full(all, index);
 }
 
 void give_back_span(Span* span, bool carved) {
@@ -175,20 +246,47 @@ void give_back_span(Span* span, bool carved) {
   if (carved) --all.huge_pages[huge_page_of(span)].carved_spans;
   all.bytes.fetch_sub(kSpanBytes, std::memory_order_relaxed);
   span_range.class_of_span[span - span_range.spans] = 0;
-  Area& area = area_of(all, span);
-  if (area.spare.size() < kSpareSpansMax) {
-    area.spare.push(span);
-  } else {
-    return_pages(all, span);
-  }
+  area_of(all, span).spare.push(span);
 }
 
 int64_t taken_span_bytes() {
   return all_spans().bytes.load(std::memory_order_relaxed);
 }
 
+bool prepare_pages_of_spans() {
+  Spans& all = all_spans();
+  std::lock_guard tending(all.pages_mutex);
+  bool grows = false;
+  for (Area& area : all.areas) {
+    size_t first;
+    {
+      std::lock_guard lock(all.mutex);
+      grows |= area.seen_end != area.end;
+      first = next_to_prepare(area, all.spans_per_area);
+      area.preparing = first;
+    }
+    if (first == kNone) continue;
+    size_t index = first / kSpansPerHugePage;
+    char* begin = begin_of_huge_page(index);
+    ::madvise(begin, kHugePageBytes, MADV_HUGEPAGE);
+    // The first write to it makes the page, and holds up nobody else's page faults, as most calls
+    // to the kernel would.
+    std::atomic_ref(*begin).store(0, std::memory_order_relaxed);
+    std::lock_guard lock(all.mutex);
+    all.huge_pages[index].is_made = true;
+    area.preparing = kNone;
+    if (area.end <= first) {
+      area.prepared_end = first + kSpansPerHugePage;
+    } else {
+      for (size_t i = 0; i < kSpansPerHugePage; ++i) area.spare.push(span_range.spans + first + i);
+    }
+  }
+  return grows;
+}
+
 bool make_huge_page_of_spans() {
   Spans& all = all_spans();
+  std::lock_guard tending(all.pages_mutex);
   char* begin = nullptr;
   {
     std::lock_guard lock(all.mutex);
@@ -197,12 +295,13 @@ bool make_huge_page_of_spans() {
       size_t index = all.carved_huge_pages.back();
       all.carved_huge_pages.pop_back();
       HugePage& huge_page = all.huge_pages[index];
+      huge_page.is_listed = false;
       if (huge_page.is_made || huge_page.carved_spans < kCarvedSpansMin) continue;
       huge_page.is_made = true;
-      begin = span_range.begin + index * kHugePageBytes;
+      begin = begin_of_huge_page(index);
     }
-    ::madvise(begin, kHugePageBytes, MADV_HUGEPAGE);
   }
+  ::madvise(begin, kHugePageBytes, MADV_HUGEPAGE);
   // Where this fails, the kernel's own search for huge pages comes by later.
   ::madvise(begin, kHugePageBytes, kCollapse);
   return true;
@@ -219,13 +318,24 @@ std::span<Span> stray_spans() {
   return {span_range.spans + dense_end, std::min(area.end - dense_end, kStraySpansMax)};
 }
 
-void return_spare_pages(bool all_of_them) {
+void return_spare_spans(bool all_of_them) {
   Spans& all = all_spans();
-  std::lock_guard lock(all.mutex);
+  std::lock_guard tending(all.pages_mutex);
   for (Area& area : all.areas) {
-    size_t count = all_of_them ? area.spare.size() : area.spare_low;
-    for (; count != 0; --count) return_pages(all, area.spare.pop_any());
-    area.spare_low = area.spare.size();
+    std::vector<Span*> leaving;
+    {
+      std::lock_guard lock(all.mutex);
+      size_t count = all_of_them ? area.spare.size() : area.spare_low;
+      for (; count != 0; --count) leaving.push_back(area.spare.pop_any());
+      area.spare_low = area.spare.size();
+      area.rest_calls =
+          std::exchange(area.rest_end, area.end) == area.end ? area.rest_calls + 1 : 0;
+      if (all_of_them || area.rest_calls >= kRestCalls) drop_prepared(area, all);
+    }
+    std::sort(leaving.begin(), leaving.end());
+    return_pages(all, leaving);
+    std::lock_guard lock(all.mutex);
+    for (Span* span : leaving) area.returned.push(span);
   }
 }
 

@@ -3,14 +3,18 @@
 // Spans: stretches of 64 KiB of one reserved range of addresses, each holding objects of one size
 // class.
 //
-// A span is described outside of itself, so that its objects use all of it. Memory is taken from
-// the system page by page as objects are first written. A stretch of 2 MiB whose spans have nearly
-// all been used to their ends becomes one huge page, which halves the cost of a random access;
-// before that it would only make unused bytes resident. Tables that grow leave spans behind, so
-// they and the many small entries, which stay, lie in areas of their own.
+// A span is described outside of itself, so that its objects use all of it. Tables that grow leave
+// spans behind, so they and the many small entries, which stay, lie in areas of their own.
+//
+// Huge pages halve the cost of a random access, but would make unused bytes resident where little
+// is used, and take the kernel milliseconds to make. So the first 8 MiB of an area are taken from
+// the system page by page, as objects are first written. An area that is larger and grows finds its
+// next stretches of 2 MiB on huge pages, which another thread has made. Stretches that were filled
+// without become huge when nothing else happens, since all page faults of the process wait for
+// that; so do those that lost their huge page because some of their spans had been given back.
 //
 // Whoever owns a span guards its fields by a lock of its own; the functions may be called by any
-// thread.
+// thread. None of those that memory.cc calls to allocate and to free waits for the kernel.
 #pragma once
 
 #include <cstddef>
@@ -74,14 +78,17 @@ void give_back_span(Span* span, bool carved);
 
 // Bytes of the spans that are taken.
 [[nodiscard]] int64_t taken_span_bytes();
+// Makes huge pages of what areas that grow will use next; false when none has grown since the last
+// call. To be called every few milliseconds by a thread that nobody waits for.
+bool prepare_pages_of_spans();
 // Makes one full stretch a huge page; false when there is none that is not. Takes up to some
-// milliseconds, which no other thread waits for.
+// milliseconds, in which other threads' page faults wait.
 bool make_huge_page_of_spans();
 // The spans of the tables' area that lie beyond where it would end without its holes: what is there
 // could move into those. Empty when the holes are few. Some of them may be nobody's.
 [[nodiscard]] std::span<Span> stray_spans();
 // Gives the pages of spans that nobody takes back to the system: of those that have been spare
 // since the last call, or all.
-void return_spare_pages(bool all);
+void return_spare_spans(bool all);
 
 }  // namespace dyno::memory

@@ -54,15 +54,17 @@ bool Client::receive() {
   return got < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-bool Client::send() {
-  while (!out.empty()) {
-    ssize_t sent = ::send(facts.fd, out.data(), out.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+bool Client::send(size_t bytes_max) {
+  while (!out.empty() && bytes_max != 0) {
+    ssize_t sent =
+        ::send(facts.fd, out.data(), std::min(out.size(), bytes_max), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0) {
       if (errno == EINTR) continue;
       return errno == EAGAIN;
     }
     net_out += sent;
     out.consume(static_cast<size_t>(sent));
+    bytes_max -= static_cast<size_t>(sent);
   }
   return true;
 }

@@ -124,8 +124,9 @@ class Client : public LoopMember, public Session {
 
   // Reads what has arrived. False when the connection is over.
   [[nodiscard]] bool receive();
-  // Writes what can be written. False when the connection is over.
-  [[nodiscard]] bool send();
+  // Writes what can be written, up to `bytes_max`: a client that reads as fast as the loop writes
+  // is not to keep it from the others. False when the connection is over.
+  [[nodiscard]] bool send(size_t bytes_max);
   // Copies what others may see into facts.
   void publish();
   // Texts changed: name, library.

@@ -89,14 +89,21 @@ void EventLoop::run_tasks() {
   for (auto& task : tasks) task();
 }
 
+void EventLoop::end_turn() {
+  if (turn_began_us_ != 0) times_.add(monotonic_us() - turn_began_us_);
+  turn_began_us_ = 0;
+}
+
 void EventLoop::run(const std::function<void(std::span<const Ready>)>& on_ready,
                     const std::function<int(int64_t)>& on_tick) {
   epoll_event events[kBatchMax];
   Ready ready[kBatchMax];
   int sleep_ms = on_tick(unix_time_ms());
+  end_turn();  // Of the thread that this one has taken over from.
   while (!stopping_.load(std::memory_order_relaxed)) {
     int count = ::epoll_wait(epoll_fd_, events, kBatchMax, sleep_ms);
     DYNO_CHECK(count >= 0 || errno == EINTR);
+    turn_began_us_ = monotonic_us();
     size_t ready_count = 0;
     bool woken = false;
     for (int i = 0; i < count; ++i) {
@@ -112,6 +119,7 @@ void EventLoop::run(const std::function<void(std::span<const Ready>)>& on_ready,
     if (ready_count > 0) on_ready({ready, ready_count});
     if (woken) run_tasks();
     sleep_ms = on_tick(unix_time_ms());
+    end_turn();
   }
 }
 

@@ -20,6 +20,27 @@
 
 namespace dyno {
 
+// How long the turns of a loop took: from a wake-up to the next sleep, and so how long a request
+// that came meanwhile was not looked at. Written by the loop's thread, read and reset by any.
+struct TurnTimes {
+  std::atomic<int64_t> count{0};
+  std::atomic<int64_t> total_us{0};
+  std::atomic<int64_t> longest_us{0};
+
+  void add(int64_t took_us) {
+    count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    total_us.store(total_us.load(std::memory_order_relaxed) + took_us, std::memory_order_relaxed);
+    if (took_us > longest_us.load(std::memory_order_relaxed)) {
+      longest_us.store(took_us, std::memory_order_relaxed);
+    }
+  }
+  void reset() {
+    count.store(0, std::memory_order_relaxed);
+    total_us.store(0, std::memory_order_relaxed);
+    longest_us.store(0, std::memory_order_relaxed);
+  }
+};
+
 // Who owns a socket of the loop: a client (client.h), or a link to another node (peer_link.h).
 struct LoopMember {
   bool is_client = true;
@@ -53,8 +74,12 @@ class EventLoop {
   void run(const std::function<void(std::span<const Ready>)>& on_ready,
            const std::function<int(int64_t now_ms)>& on_tick);
 
+  [[nodiscard]] TurnTimes& times() { return times_; }
+  [[nodiscard]] const TurnTimes& times() const { return times_; }
+
  private:
   void run_tasks();
+  void end_turn();
 
   int epoll_fd_;
   int wake_fd_;
@@ -62,6 +87,8 @@ class EventLoop {
   std::atomic<bool> awake_{false};  // A wake-up is already under way.
   std::mutex mutex_;
   std::vector<std::function<void()>> tasks_;
+  int64_t turn_began_us_ = 0;  // 0 while the loop sleeps.
+  TurnTimes times_;
 };
 
 // Milliseconds of Unix time.

@@ -226,6 +226,22 @@ void add_persistence(Server& server, std::string* text) {
   if (storage != nullptr) add_storage(*storage, s);
 }
 
+// A turn of a network thread's loop is what a request may have to wait for before it is looked at.
+void add_turn_times(Server& server, Section& s) {
+  int64_t count = 0;
+  int64_t total_us = 0;
+  int64_t longest_us = 0;
+  for (const auto& thread : server.threads()) {
+    const TurnTimes& times = thread->turn_times();
+    count += times.count.load(std::memory_order_relaxed);
+    total_us += times.total_us.load(std::memory_order_relaxed);
+    longest_us = std::max(longest_us, times.longest_us.load(std::memory_order_relaxed));
+  }
+  s.add("eventloop_cycles", count);
+  s.add("eventloop_duration_sum", total_us);
+  s.add("eventloop_duration_max", longest_us);
+}
+
 void add_stats(Server& server, std::string* text) {
   ServerStats& st = server.stats();
   ServerRates rates = server.rates();
@@ -265,6 +281,7 @@ void add_stats(Server& server, std::string* text) {
   s.add("client_output_buffer_limit_disconnections", st.clients_over_output_limit.load());
   s.add("protocol_errors", st.protocol_errors.load());
   s.add("acl_access_denied_auth", st.auth_failures.load());
+  add_turn_times(server, s);
 }
 
 void add_replication(Server& server, std::string* text) {

@@ -3,7 +3,6 @@
 
 #include <chrono>
 
-#include "engine/memory.h"
 #include "src/network_thread.h"
 
 namespace dyno {
@@ -67,10 +66,9 @@ void LoopDrivers::drive() {
 void LoopDrivers::watch() {
   std::vector<uint64_t> seen(loops_.size());
   int quiet_looks = 0;
-  bool makes_pages = false;
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    auto period = quiet_looks > kQuietLooks && !makes_pages ? kQuietPeriod : kWatchPeriod;
+    auto period = quiet_looks > kQuietLooks ? kQuietPeriod : kWatchPeriod;
     wake_.wait_for(lock, period, [this] { return stopping_; });
     lock.unlock();
     ++quiet_looks;
@@ -84,7 +82,6 @@ void LoopDrivers::watch() {
       if (running || turn != seen[i]) quiet_looks = 0;
       seen[i] = turn;
     }
-    makes_pages = memory::make_huge_page();
     lock.lock();
   }
 }

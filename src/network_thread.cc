@@ -23,6 +23,8 @@ namespace {
 constexpr size_t kBatchMax = 32;
 // Replies of one client are written in between when they pass this, rather than piled up.
 constexpr size_t kFlushBytes = 256 * 1024;
+// Of one client, until the others have had their turn.
+constexpr size_t kSentBytesMax = 512 * 1024;
 // What a tick may spend on freeing and on expired keys before it looks at the sockets again.
 constexpr int64_t kReclaimBudgetUs = 500;
 constexpr int64_t kExpireBudgetUs = 500;
@@ -74,7 +76,7 @@ void NetworkThread::end() {
   while (!clients_.empty()) {
     Client& client = *clients_.begin()->second;
     if (storage_ == nullptr || client.held_until <= storage_->safe()) {
-      [[maybe_unused]] bool open = client.send();
+      [[maybe_unused]] bool open = client.send(SIZE_MAX);
     }
     close(client, CloseReason::kAsked);
   }
@@ -316,7 +318,6 @@ int NetworkThread::on_tick(int64_t now_ms) {
 }
 
 void NetworkThread::serve() {
-  now_ms_ = unix_time_ms();
   for (Client* client : serving_) {
     client->scheduled = false;
     client->last_input_ms = now_ms_;
@@ -629,7 +630,7 @@ void NetworkThread::flush(Client& client) {
   if (storage_ != nullptr && disk_holds_reply(client)) return;
   int64_t in_before = client.net_in;
   int64_t out_before = client.net_out;
-  bool open = client.send();
+  bool open = client.send(kSentBytesMax);
   stats_.input_bytes.store(stats_.input_bytes.load(std::memory_order_relaxed) + in_before,
                            std::memory_order_relaxed);
   stats_.output_bytes.store(

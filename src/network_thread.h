@@ -83,6 +83,8 @@ class NetworkThread {
   void post(std::function<void()> task) { loop_.post(std::move(task)); }
 
   [[nodiscard]] const NetworkStats& stats() const { return stats_; }
+  [[nodiscard]] TurnTimes& turn_times() { return loop_.times(); }
+  [[nodiscard]] const TurnTimes& turn_times() const { return loop_.times(); }
 
   // The thread's own: called by a served waiter.
   void served(uint64_t id, const std::shared_ptr<Waiter>& waiter);

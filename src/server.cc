@@ -18,6 +18,7 @@
 #include "src/listener.h"
 #include "src/loop_drivers.h"
 #include "src/monitors.h"
+#include "src/page_keeper.h"
 #include "src/process_memory.h"
 #include "src/ring_node.h"
 #include "src/slow_log.h"
@@ -120,6 +121,7 @@ int Server::run() {
   }
   LoopDrivers drivers(threads_);
   drivers.start();
+  PageKeeper page_keeper(threads_);
   log_.write(LogLevel::kNotice, "ready to accept connections",
              {{"listen", listener_->bound()},
               {"threads", std::to_string(count)},
@@ -299,6 +301,7 @@ std::string Server::policy_name() const {
 void Server::reset_stats() {
   command_stats_.reset();
   reset_error_counts();
+  for (auto& thread : threads_) thread->turn_times().reset();
   for_each_stats(
       [](ThreadStats& s, void*) {
         s.commands.reset();

@@ -9,9 +9,12 @@
 
 #include <atomic>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <random>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -35,6 +38,29 @@ bool intact(const Block& block) {
     if (block.at[i] != block.mark) return false;
   }
   return true;
+}
+
+// The number in the line that begins with `name` of a file of the system, in kB there.
+int64_t system_bytes(const char* path, std::string_view name) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(name)) return 1024 * std::stoll(line.substr(name.size()));
+  }
+  return 0;
+}
+
+int64_t resident_bytes() {
+  return system_bytes("/proc/self/smaps_rollup", "Rss:");
+}
+
+int64_t huge_page_bytes() {
+  return system_bytes("/proc/self/smaps_rollup", "AnonHugePages:");
+}
+
+bool has_huge_pages() {
+  std::ifstream file("/sys/kernel/mm/transparent_hugepage/enabled");
+  std::string modes;
+  return std::getline(file, modes) && modes.find("[never]") == std::string::npos;
 }
 
 TEST_CASE("sizes are rounded up by little, and blocks are aligned") {
@@ -146,6 +172,64 @@ TEST_CASE("huge pages are made of what has filled up, and keep what is in them")
     REQUIRE(intact(block));
     memory::release(block.at);
   }
+}
+
+TEST_CASE("memory that grows finds huge pages, and gives back those it did not come to use") {
+  if (memory::span_bytes() == 0) return;  // A sanitizer's build has no spans.
+  constexpr int kCount = 400000;
+  std::vector<Block> blocks(kCount);
+  int64_t resident_before = resident_bytes();
+  int64_t huge_before = huge_page_bytes();
+  bool grew = false;
+  for (int i = 0; i < kCount; ++i) {
+    blocks[i] = make_block(100, static_cast<uint8_t>(i));
+    if (i % 500 == 0) grew |= memory::prepare_pages();
+  }
+  CHECK(grew);
+  // The system may be short of huge pages, or have none.
+  if (has_huge_pages()) CHECK(huge_page_bytes() - huge_before >= 8 << 20);
+  memory::prepare_pages();
+  CHECK(!memory::prepare_pages());
+  for (int i = 0; i < 20; ++i) memory::return_spare_pages();
+  CHECK(resident_bytes() - resident_before < kCount * 100 + (6 << 20));
+  for (const Block& block : blocks) {
+    REQUIRE(intact(block));
+    memory::release(block.at);
+  }
+  memory::purge();
+  CHECK(resident_bytes() - resident_before < 4 << 20);
+}
+
+TEST_CASE("blocks keep what is in them while their pages change") {
+  constexpr int kThreads = 2;
+  std::atomic<int> working{kThreads};
+  std::atomic<int> damaged{0};
+  std::vector<std::thread> threads;
+  for (int id = 0; id < kThreads; ++id) {
+    threads.emplace_back([&, id] {
+      std::mt19937 random(static_cast<uint32_t>(id));
+      for (int round = 0; round < 20; ++round) {
+        std::vector<Block> own;
+        size_t size = 40 + random() % 900;
+        for (size_t total = 0; total < 12 << 20; total += size) {
+          own.push_back(make_block(size, static_cast<uint8_t>(total)));
+        }
+        for (const Block& block : own) {
+          if (!intact(block)) ++damaged;
+          memory::release(block.at);
+        }
+        memory::return_idle();
+      }
+      --working;
+    });
+  }
+  while (working != 0) {
+    memory::prepare_pages();
+    memory::return_spare_pages();
+    memory::make_huge_page();
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(damaged == 0);
 }
 
 TEST_CASE("live blocks never overlap") {
