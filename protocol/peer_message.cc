@@ -41,19 +41,20 @@ uint32_t check_of(std::string_view checked) {
 }  // namespace
 
 std::string_view kind_name(MessageKind kind) {
-  static constexpr std::string_view kNames[] = {"none",      "hello",
-                                                "welcome",   "refusal",
-                                                "heartbeat", "heartbeat-answer",
-                                                "batch",     "ack",
-                                                "reset",     "clean",
-                                                "forward",   "reply",
-                                                "compare",   "compare-answer",
-                                                "hold",      "held",
-                                                "digests",   "digests-answer",
-                                                "list",      "list-answer",
-                                                "pull",      "pull-answer",
-                                                "relay",     "relayed",
-                                                "unrelayed"};
+  static constexpr std::string_view kNames[] = {"none",         "hello",
+                                                "welcome",      "refusal",
+                                                "heartbeat",    "heartbeat-answer",
+                                                "batch",        "ack",
+                                                "reset",        "clean",
+                                                "forward",      "reply",
+                                                "compare",      "compare-answer",
+                                                "hold",         "held",
+                                                "digests",      "digests-answer",
+                                                "list",         "list-answer",
+                                                "pull",         "pull-answer",
+                                                "relay",        "relayed",
+                                                "unrelayed",    "ranges",
+                                                "ranges-answer"};
   auto index = static_cast<size_t>(kind);
   return index < std::size(kNames) ? kNames[index] : "unknown";
 }

@@ -61,11 +61,16 @@ enum class MessageKind : uint8_t {
   kRelay = 22,
   kRelayed = 23,
   kUnrelayed = 24,
+  kRanges = 25,
+  kRangesAnswer = 26,
 };
 [[nodiscard]] std::string_view kind_name(MessageKind kind);
 
 // Of Hello::features: what a node does beside what all do.
-enum Feature : uint64_t { kRelays = 1 };  // It passes on what a kRelay brings.
+enum Feature : uint64_t {
+  kRelays = 1,      // It passes on what a kRelay brings.
+  kSumsRanges = 2,  // It answers kRanges.
+};
 
 // First message of the dialer on a link. The acceptor answers with the same as a kWelcome, or with
 // a kRefusal.
@@ -264,13 +269,29 @@ struct Digests {
   std::vector<SlotSums> slots;
   void visit(auto& codec) { codec(live_only, first_token, last_token, slots); }
 };
+// Which ranges differ? `live` and `dead` are sums over the slots of the range, as in SlotSums.
+struct RangeSums {
+  uint32_t first_token = 0;
+  uint32_t last_token = 0;
+  uint64_t live_low = 0, live_high = 0;
+  uint64_t dead_low = 0, dead_high = 0;
+  void visit(auto& codec) {
+    codec(first_token, last_token, live_low, live_high, dead_low, dead_high);
+  }
+};
+struct Ranges {
+  bool live_only = false;
+  std::vector<RangeSums> ranges;
+  void visit(auto& codec) { codec(live_only, ranges); }
+};
 struct KnownNode {
   uint16_t node = 0;
   uint32_t incarnation = 0;
   void visit(auto& codec) { codec(node, incarnation); }
 };
+// Of kDigests and kRanges.
 struct DigestsAnswer {
-  std::vector<uint16_t> differ;
+  std::vector<uint16_t> differ;  // Slots, or indexes of ranges.
   // Of every node that the answerer ever spoke with, the incarnation that it listens to.
   std::vector<KnownNode> known;
   void visit(auto& codec) { codec(differ, known); }

@@ -13,10 +13,32 @@ namespace {
 
 constexpr int64_t kAgainUs = 500 * kMicrosPerMs;  // After a pull that was given up.
 
-bool same(const SlotDigest& digest, const SlotSums& sums, bool live_only) {
+// `sums`: SlotSums or RangeSums.
+bool same(const SlotDigest& digest, const auto& sums, bool live_only) {
   if (digest.live != Version{sums.live_low, sums.live_high}) return false;
   return live_only || is_planted(PlantedFault::kLiveDigestsOnly) ||
          digest.dead == Version{sums.dead_low, sums.dead_high};
+}
+
+void add(Version* sum, Version term) {
+  sum->low += term.low;
+  sum->high += term.high;
+}
+
+// Over the slots that have some of the range.
+SlotDigest digest_of(Store& store, TokenRange range, bool live_only) {
+  SlotDigest sum;
+  for (uint32_t slot = slot_of(range.first); slot <= slot_of(range.last); ++slot) {
+    SlotDigest digest = store.digest(static_cast<SlotIndex>(slot), range, live_only);
+    add(&sum.live, digest.live);
+    add(&sum.dead, digest.dead);
+  }
+  return sum;
+}
+
+// Where all slots of the range are meant.
+bool is_whole(TokenRange range, size_t slots) {
+  return slots == size_t{slot_of(range.last)} - slot_of(range.first) + 1;
 }
 
 SlotSums sums_of(SlotIndex slot, const SlotDigest& digest) {
@@ -31,10 +53,11 @@ AntiEntropy::AntiEntropy(const Topology& topology, NodeIndex self,
   for (NodeIndex node : topology.node(self).sharers) peers_[node];
 }
 
-void AntiEntropy::link_up(Now now, NodeIndex node) {
+void AntiEntropy::link_up(Now now, NodeIndex node, bool sums_ranges) {
   auto found = peers_.find(node);
   if (found == peers_.end()) return;
   found->second.linked = true;
+  found->second.sums_ranges = sums_ranges;
   abort(now, found->second);
   found->second.not_before_us = now.mono_us;
 }
@@ -49,6 +72,14 @@ void AntiEntropy::link_down(NodeIndex node) {
 void AntiEntropy::demand(NodeIndex node) {
   auto found = peers_.find(node);
   if (found != peers_.end()) found->second.wants_all = true;
+}
+
+void AntiEntropy::demand_since(NodeIndex node, Stamp since) {
+  auto found = peers_.find(node);
+  if (found == peers_.end()) return;
+  const std::optional<Round>& round = found->second.round;
+  bool under_way = round && round->full && !round->background && round->watermark >= since;
+  if (!under_way) found->second.wants_all = true;
 }
 
 void AntiEntropy::demand_dirty(const SlotsDirty& dirty) {
@@ -93,7 +124,11 @@ void AntiEntropy::start(Now now, NodeIndex node, Peer& peer, bool background) {
   }
   peer.wants_dirty.clear();
   peer.wants_all = false;
-  round.pieces = pieces_of(node, round.full ? nullptr : &slots);
+  for (Piece& piece : pieces_of(node, round.full ? nullptr : &slots)) {
+    bool may_sum =
+        peer.sums_ranges && piece.slots.size() > 1 && is_whole(piece.range, piece.slots.size());
+    (may_sum ? round.ranges : round.pieces).push_back(std::move(piece));
+  }
   peer.round = std::move(round);
   ask_next(now, node, peer);
 }
@@ -119,49 +154,78 @@ std::deque<AntiEntropy::Piece> AntiEntropy::pieces_of(NodeIndex node, const Slot
 
 void AntiEntropy::ask_next(Now now, NodeIndex node, Peer& peer) {
   Round& round = *peer.round;
-  if (!round.differ.empty()) {
-    const Place& place = round.differ.front();
-    if (round.pulled < round.hashes.size()) {
-      size_t count = std::min(kPullKeys, round.hashes.size() - round.pulled);
-      auto from = round.hashes.begin() + static_cast<std::ptrdiff_t>(round.pulled);
-      Pull pull{place.slot,
-                place.range.first,
-                place.range.last,
-                {from, from + static_cast<std::ptrdiff_t>(count)},
-                0};
-      return ask(now, node, round, Step::kPull, MessageKind::kPull, pull);
-    }
+  if (!round.listed.empty()) return ask_pulls(now, node, round);
+  if (!round.differ.empty()) return ask_lists(now, node, round);
+  if (!round.pieces.empty()) return ask_digests(now, node, round);
+  if (!round.ranges.empty()) return ask_ranges(now, node, round);
+  if (!round.background || round.second_look || round.look_again.empty()) {
+    return end(now, node, peer);
+  }
+  round.second_look = true;
+  for (Piece& piece : round.look_again) round.pieces.push_back(std::move(piece));
+  round.look_again.clear();
+  pause(round, now.mono_us + kSecondLookUs);
+}
+
+void AntiEntropy::ask_pulls(Now now, NodeIndex node, Round& round) {
+  round.answered_bytes = 0;
+  size_t count = std::min(round.pulls_at_once, round.listed.size());
+  for (size_t i = 0; i < count; ++i) {
+    const Place& place = round.listed[i];
+    size_t keys = std::min(kPullKeys, place.hashes.size() - place.pulled);
+    auto from = place.hashes.begin() + static_cast<std::ptrdiff_t>(place.pulled);
+    std::vector<uint64_t> hashes(from, from + static_cast<std::ptrdiff_t>(keys));
+    Pull pull{place.slot, place.range.first, place.range.last, std::move(hashes), 0};
+    ask(now, node, round, Step::kPull, MessageKind::kPull, pull);
+  }
+}
+
+void AntiEntropy::ask_lists(Now now, NodeIndex node, Round& round) {
+  size_t count = std::min(kListsAtOnce, round.differ.size());
+  for (size_t i = 0; i < count; ++i) {
+    const Place& place = round.differ[i];
     ListKeys list{place.slot, place.range.first, place.range.last};
-    return ask(now, node, round, Step::kList, MessageKind::kList, list);
+    ask(now, node, round, Step::kList, MessageKind::kList, list);
   }
-  if (round.pieces.empty() && round.background && !round.second_look && !round.look_again.empty()) {
-    round.second_look = true;
-    for (Piece& piece : round.look_again) round.pieces.push_back(std::move(piece));
-    round.look_again.clear();
-    return pause(round, now.mono_us + kSecondLookUs);
+}
+
+// What is gone is forgotten at unlike moments, so that in passing it is not compared.
+void AntiEntropy::ask_digests(Now now, NodeIndex node, Round& round) {
+  size_t count = std::min(kDigestsAtOnce, round.pieces.size());
+  for (size_t i = 0; i < count; ++i) {
+    const Piece& piece = round.pieces[i];
+    Digests digests{round.background, piece.range.first, piece.range.last, {}};
+    for (SlotIndex slot : piece.slots) {
+      SlotDigest digest = store_.digest(slot, piece.range, round.background);
+      digests.slots.push_back(sums_of(slot, digest));
+    }
+    ask(now, node, round, Step::kDigests, MessageKind::kDigests, digests);
   }
-  if (round.pieces.empty()) return end(now, node, peer);
-  const Piece& piece = round.pieces.front();
-  // What is gone is forgotten at unlike moments, so that in passing it is not compared.
-  Digests digests{round.background, piece.range.first, piece.range.last, {}};
-  for (SlotIndex slot : piece.slots) {
-    digests.slots.push_back(sums_of(slot, store_.digest(slot, piece.range)));
+}
+
+void AntiEntropy::ask_ranges(Now now, NodeIndex node, Round& round) {
+  Ranges ranges{round.background, {}};
+  size_t count = std::min(kRanges, round.ranges.size());
+  for (size_t i = 0; i < count; ++i) {
+    TokenRange range = round.ranges[i].range;
+    SlotDigest sum = digest_of(store_, range, round.background);
+    ranges.ranges.push_back(
+        {range.first, range.last, sum.live.low, sum.live.high, sum.dead.low, sum.dead.high});
   }
-  ask(now, node, round, Step::kDigests, MessageKind::kDigests, digests);
+  ask(now, node, round, Step::kRanges, MessageKind::kRanges, ranges);
 }
 
 template <class Body>
 void AntiEntropy::ask(Now now, NodeIndex node, Round& round, Step step, MessageKind kind,
                       Body& body) {
   round.step = step;
-  round.question = next_question_++;
+  round.questions.push_back(next_question_++);
   round.asked_us = now.mono_us;
-  write_message(kind, round.question, body, &outbox_.to_nodes[node]);
+  write_message(kind, round.questions.back(), body, &outbox_.to_nodes[node]);
 }
 
 void AntiEntropy::pause(Round& round, int64_t until_us) {
   round.step = Step::kPause;
-  round.question = 0;
   round.resume_us = until_us;
 }
 
@@ -169,14 +233,30 @@ AntiEntropy::Round* AntiEntropy::awaited(Now now, NodeIndex from, uint64_t id, S
   auto found = peers_.find(from);
   if (found == peers_.end() || !found->second.round) return nullptr;
   Round& round = *found->second.round;
-  if (round.step != step || round.question != id) return nullptr;
+  if (round.step != step || round.questions.empty() || round.questions.front() != id)
+    return nullptr;
   if (now.mono_us - round.asked_us > options_.age.answer_max_us &&
       !is_planted(PlantedFault::kLateAnswers)) {
     ++counts_.late_answers;
     abort(now, found->second);
     return nullptr;
   }
+  round.questions.pop_front();
   return &round;
+}
+
+void AntiEntropy::handle_ranges(Now now, NodeIndex from, uint64_t id, const DigestsAnswer& answer) {
+  Round* round = awaited(now, from, id, Step::kRanges);
+  if (round == nullptr) return;
+  if (!round->has_known) round->known = answer.known;
+  round->has_known = true;
+  size_t count = std::min(kRanges, round->ranges.size());
+  for (size_t i = 0; i < count; ++i) {
+    bool differs = std::find(answer.differ.begin(), answer.differ.end(), i) != answer.differ.end();
+    if (differs) round->pieces.push_back(std::move(round->ranges.front()));
+    round->ranges.pop_front();
+  }
+  ask_next(now, from, peers_[from]);
 }
 
 void AntiEntropy::handle_digests(Now now, NodeIndex from, uint64_t id,
@@ -197,48 +277,49 @@ void AntiEntropy::handle_digests(Now now, NodeIndex from, uint64_t id,
     if (!differ.empty()) round->look_again.push_back({piece.range, std::move(differ)});
   } else {
     counts_.slots_differed += differ.size();
-    for (SlotIndex slot : differ) round->differ.push_back({piece.range, slot});
+    for (SlotIndex slot : differ) round->differ.push_back({piece.range, slot, {}, 0});
   }
-  ask_next(now, from, peers_[from]);
+  if (round->questions.empty()) ask_next(now, from, peers_[from]);
 }
 
 void AntiEntropy::handle_list(Now now, NodeIndex from, uint64_t id, const ListAnswer& answer) {
   Round* round = awaited(now, from, id, Step::kList);
   if (round == nullptr) return;
-  const Place& place = round->differ.front();
+  Place place = std::move(round->differ.front());
+  round->differ.pop_front();
   std::vector<KeyDigest> own;
   store_.list(place.slot, place.range, &own);
   std::unordered_map<uint64_t, Version> versions;
   for (const KeyDigest& key : own) versions[key.hash] = key.version;
-  round->hashes.clear();
-  round->pulled = 0;
   for (const ListedKey& key : answer.keys) {
     auto found = versions.find(key.hash);
     if (found == versions.end() || found->second != Version{key.low, key.high}) {
-      round->hashes.push_back(key.hash);
+      place.hashes.push_back(key.hash);
     }
   }
-  if (round->hashes.empty()) round->differ.pop_front();
-  ask_next(now, from, peers_[from]);
+  if (!place.hashes.empty()) round->listed.push_back(std::move(place));
+  if (round->questions.empty()) ask_next(now, from, peers_[from]);
 }
 
 void AntiEntropy::handle_pull(Now now, NodeIndex from, uint64_t id, const PullAnswer& answer) {
   Round* round = awaited(now, from, id, Step::kPull);
   if (round == nullptr) return;
-  size_t asked = std::min(kPullKeys, round->hashes.size() - round->pulled);
+  Place place = std::move(round->listed.front());
+  round->listed.pop_front();
+  size_t asked = std::min(kPullKeys, place.hashes.size() - place.pulled);
   if (answer.next_skip == 0 || answer.next_skip > asked ||
       store_.apply_state(answer.states).refusal != Store::Refusal::kNone) {
     return abort(now, peers_[from]);
   }
-  round->pulled += answer.next_skip;
+  place.pulled += answer.next_skip;
   counts_.keys_pulled += answer.next_skip;
   counts_.bytes_pulled += answer.states.size();
-  if (round->pulled == round->hashes.size()) {
-    round->differ.pop_front();
-    round->hashes.clear();
-    round->pulled = 0;
-  }
-  auto bytes = static_cast<int64_t>(answer.states.size());
+  round->answered_bytes += answer.states.size();
+  if (place.pulled < place.hashes.size()) round->listed.push_back(std::move(place));
+  if (!round->questions.empty()) return;
+  round->pulls_at_once =
+      round->answered_bytes < kPullBytes / 4 ? std::min(2 * round->pulls_at_once, kPullsAtOnce) : 1;
+  auto bytes = static_cast<int64_t>(round->answered_bytes);
   int64_t cost_us = bytes * 1'000'000 / options_.bytes_per_second;
   if (cost_us > kMicrosPerMs) return pause(*round, now.mono_us + cost_us);
   ask_next(now, from, peers_[from]);
@@ -333,11 +414,33 @@ std::string AntiEntropy::describe() const {
     if (!peer.wants_dirty.empty()) text += " to pull dirty slots";
     if (peer.round) {
       text += peer.round->background ? " background pull, " : " pull, ";
-      text += std::to_string(peer.round->pieces.size()) + " pieces to go";
+      text +=
+          std::to_string(peer.round->ranges.size() + peer.round->pieces.size()) + " pieces to go";
     }
     text += "\n";
   }
   return text;
+}
+
+bool AntiEntropy::may_be_asked(const Ranges& ranges) {
+  size_t slots = 0;
+  for (const RangeSums& sums : ranges.ranges) {
+    if (sums.first_token > sums.last_token) return false;
+    slots += size_t{slot_of(sums.last_token)} - slot_of(sums.first_token) + 1;
+  }
+  return ranges.ranges.size() <= kRanges && slots <= kRanges * kChunkSlots;
+}
+
+DigestsAnswer AntiEntropy::answer(Store& store, const Ranges& ranges,
+                                  std::vector<KnownNode> known) {
+  DigestsAnswer answer;
+  answer.known = std::move(known);
+  for (size_t i = 0; i < ranges.ranges.size(); ++i) {
+    const RangeSums& sums = ranges.ranges[i];
+    SlotDigest sum = digest_of(store, {sums.first_token, sums.last_token}, ranges.live_only);
+    if (!same(sum, sums, ranges.live_only)) answer.differ.push_back(static_cast<uint16_t>(i));
+  }
+  return answer;
 }
 
 DigestsAnswer AntiEntropy::answer(Store& store, const Digests& digests,
@@ -346,8 +449,8 @@ DigestsAnswer AntiEntropy::answer(Store& store, const Digests& digests,
   answer.known = std::move(known);
   TokenRange range{digests.first_token, digests.last_token};
   for (const SlotSums& sums : digests.slots) {
-    if (!same(store.digest(sums.slot, range), sums, digests.live_only))
-      answer.differ.push_back(sums.slot);
+    SlotDigest digest = store.digest(sums.slot, range, digests.live_only);
+    if (!same(digest, sums, digests.live_only)) answer.differ.push_back(sums.slot);
   }
   return answer;
 }

@@ -111,15 +111,16 @@ Stamp Frontier::published(Stamp clock) const {
   return least;
 }
 
-std::vector<NodeIndex> Frontier::wanted(Stamp clock) const {
+std::map<NodeIndex, Stamp> Frontier::wanted(Stamp clock) const {
   Stamp complete = watermark(clock);
-  std::set<NodeIndex> nodes;
+  std::map<NodeIndex, Stamp> nodes;
   for (const auto& [node, peer] : peers_) {
-    if (peer.predecessor && peer.predecessor->since <= complete) {
-      nodes.insert(peer.predecessor->unpulled.begin(), peer.predecessor->unpulled.end());
+    if (!peer.predecessor || peer.predecessor->since > complete) continue;
+    for (NodeIndex other : peer.predecessor->unpulled) {
+      nodes[other] = std::max(nodes[other], peer.predecessor->since);
     }
   }
-  return {nodes.begin(), nodes.end()};
+  return nodes;
 }
 
 void Frontier::handle_timeout(Now now, Stamp clock) {

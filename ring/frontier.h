@@ -61,8 +61,9 @@ class Frontier {
   [[nodiscard]] Stamp watermark(Stamp clock) const;
   [[nodiscard]] Stamp published(Stamp clock) const;
   [[nodiscard]] Stamp horizon() const { return horizon_; }
-  // Peers that a pull from would now bring rule 4 further, ascending.
-  [[nodiscard]] std::vector<NodeIndex> wanted(Stamp clock) const;
+  // Peers that a pull from would now bring rule 4 further, each with the watermark that this node
+  // is to have when the pull begins, and has.
+  [[nodiscard]] std::map<NodeIndex, Stamp> wanted(Stamp clock) const;
 
   // Takes a sample of the minimum; ages what was taken before.
   void handle_timeout(Now now, Stamp clock);

@@ -74,7 +74,7 @@ Hello Lane::own_hello(uint16_t lane, uint64_t next) const {
   hello.lane = lane;
   hello.lanes = identity_.lanes;
   hello.topology = topology_.fingerprint();
-  hello.features = kRelays;
+  hello.features = kRelays | kSumsRanges;
   hello.next = next;
   return hello;
 }
@@ -221,7 +221,7 @@ bool Lane::handle_welcome(Now now, NodeIndex node, OwnLink& link, const PeerMess
   outbox_.notes.push_back(PeerSeen{node, hello.incarnation, hello.lanes});
   coordinator_.link_up(node);
   gateways_.link_up(node, hello);
-  if (steward_ != nullptr) steward_->link_up(now, node);
+  if (steward_ != nullptr) steward_->link_up(now, node, hello.features);
   return true;
 }
 

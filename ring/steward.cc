@@ -22,9 +22,9 @@ Steward::Steward(const Topology& topology, NodeIndex self, uint32_t incarnation,
   make_view();
 }
 
-void Steward::link_up(Now now, NodeIndex node) {
+void Steward::link_up(Now now, NodeIndex node, uint64_t features) {
   detector_.link_up(now, node);
-  anti_entropy_.link_up(now, node);
+  anti_entropy_.link_up(now, node, (features & kSumsRanges) != 0);
 }
 
 void Steward::link_down(Now now, NodeIndex node) {
@@ -37,8 +37,9 @@ void Steward::dial_failed(NodeIndex node) {
 }
 
 bool Steward::is_answer(MessageKind kind) {
-  return kind == MessageKind::kHeartbeatAnswer || kind == MessageKind::kDigestsAnswer ||
-         kind == MessageKind::kListAnswer || kind == MessageKind::kPullAnswer;
+  return kind == MessageKind::kHeartbeatAnswer || kind == MessageKind::kRangesAnswer ||
+         kind == MessageKind::kDigestsAnswer || kind == MessageKind::kListAnswer ||
+         kind == MessageKind::kPullAnswer;
 }
 
 bool Steward::handle_answer(Now now, NodeIndex from, const PeerMessage& message) {
@@ -52,10 +53,15 @@ bool Steward::handle_answer(Now now, NodeIndex from, const PeerMessage& message)
       // A clock too far ahead is not followed; the detector sees how far.
       return store_.observe(answer.stamp) || true;
     }
+    case MessageKind::kRangesAnswer:
     case MessageKind::kDigestsAnswer: {
       DigestsAnswer answer;
       if (!read_body(message.body, &answer)) return false;
-      anti_entropy_.handle_digests(now, from, message.id, answer);
+      if (message.kind == MessageKind::kRangesAnswer) {
+        anti_entropy_.handle_ranges(now, from, message.id, answer);
+      } else {
+        anti_entropy_.handle_digests(now, from, message.id, answer);
+      }
       return true;
     }
     case MessageKind::kListAnswer: {
@@ -76,8 +82,8 @@ bool Steward::handle_answer(Now now, NodeIndex from, const PeerMessage& message)
 }
 
 bool Steward::is_question(MessageKind kind) {
-  return kind == MessageKind::kHeartbeat || kind == MessageKind::kDigests ||
-         kind == MessageKind::kList || kind == MessageKind::kPull;
+  return kind == MessageKind::kHeartbeat || kind == MessageKind::kRanges ||
+         kind == MessageKind::kDigests || kind == MessageKind::kList || kind == MessageKind::kPull;
 }
 
 bool Steward::handle_question(Now now, LinkId link, const PeerMessage& message) {
@@ -92,6 +98,13 @@ bool Steward::handle_question(Now now, LinkId link, const PeerMessage& message) 
       heartbeat.stamp = store_.clock();
       heartbeat.state = static_cast<uint8_t>(own_state());
       write_message(MessageKind::kHeartbeatAnswer, message.id, heartbeat, out);
+      return true;
+    }
+    case MessageKind::kRanges: {
+      Ranges ranges;
+      if (!read_body(message.body, &ranges) || !AntiEntropy::may_be_asked(ranges)) return false;
+      DigestsAnswer answer = AntiEntropy::answer(store_, ranges, known());
+      write_message(MessageKind::kRangesAnswer, message.id, answer, out);
       return true;
     }
     case MessageKind::kDigests: {
@@ -175,8 +188,11 @@ void Steward::demand_pulls(Now) {
     bootstrap_.pulled(pulled.node);
   }
   anti_entropy_.set_watermark(frontier_.watermark(store_.clock()));
-  for (NodeIndex node : bootstrap_.wanted()) anti_entropy_.demand(node);
-  for (NodeIndex node : frontier_.wanted(store_.clock())) anti_entropy_.demand(node);
+  // What is under way need not be done again.
+  for (NodeIndex node : bootstrap_.wanted()) anti_entropy_.demand_since(node, 0);
+  for (auto [node, since] : frontier_.wanted(store_.clock())) {
+    anti_entropy_.demand_since(node, since);
+  }
 }
 
 void Steward::repair() {

@@ -32,7 +32,7 @@ class Steward {
           const StewardOptions& options, Store& store);
 
   // By lane 0, of its own links.
-  void link_up(Now now, NodeIndex node);
+  void link_up(Now now, NodeIndex node, uint64_t features);
   void link_down(Now now, NodeIndex node);
   void dial_failed(NodeIndex node);
   // A message of the kinds that are the steward's; false when its body is not one.

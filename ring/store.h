@@ -76,7 +76,8 @@ class Store {
   // Appends the key's whole state as frames, what is kept of the removed included.
   virtual void export_key(const RequestKey& key, std::string* frames) = 0;
 
-  virtual SlotDigest digest(SlotIndex slot, TokenRange range) = 0;
+  // `live_only`: without `dead`, which takes longer.
+  virtual SlotDigest digest(SlotIndex slot, TokenRange range, bool live_only) = 0;
   // Every key with any state, also one of which only removed things are kept.
   virtual void list(SlotIndex slot, TokenRange range, std::vector<KeyDigest>* keys) = 0;
   // Appends the states of the keys with these hashes, until there are `bytes_max`, and at least of

@@ -120,15 +120,15 @@ void RingStore::each_key(SlotIndex slot, TokenRange range, Visit visit) {
   });
 }
 
-SlotDigest RingStore::digest(SlotIndex slot, TokenRange range) {
+SlotDigest RingStore::digest(SlotIndex slot, TokenRange range, bool live_only) {
   SlotDigest sum;
   bool whole = covers(range, slot);
   std::lock_guard lock(replica_.keyspace().slot(slot).lock);
   if (whole) sum.live = version_of(replica_.slot(slot).digest);
-  if (whole && replica_.slot(slot).awaiting.empty()) return sum;
+  if (whole && (live_only || replica_.slot(slot).awaiting.empty())) return sum;
   each_key(slot, range, [&](int db, std::string_view name, bool has_traces) {
     if (!whole) add(&sum.live, version_of(key_version(replica_, db, name)));
-    if (has_traces) add(&sum.dead, facts_version(replica_, db, name, unix_ms_()));
+    if (has_traces && !live_only) add(&sum.dead, facts_version(replica_, db, name, unix_ms_()));
   });
   return sum;
 }

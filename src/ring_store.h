@@ -41,7 +41,7 @@ class RingStore : public Store {
   }
   [[nodiscard]] Version version(const RequestKey& key) override;
   void export_key(const RequestKey& key, std::string* frames) override;
-  [[nodiscard]] SlotDigest digest(SlotIndex slot, TokenRange range) override;
+  [[nodiscard]] SlotDigest digest(SlotIndex slot, TokenRange range, bool live_only) override;
   void list(SlotIndex slot, TokenRange range, std::vector<KeyDigest>* keys) override;
   [[nodiscard]] size_t export_hashes(SlotIndex slot, TokenRange range,
                                      std::span<const uint64_t> hashes, size_t bytes_max,

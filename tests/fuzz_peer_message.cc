@@ -71,6 +71,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   dyno::read_and_write<dyno::Held>(bytes);
   dyno::read_and_write<dyno::Digests>(bytes);
   dyno::read_and_write<dyno::DigestsAnswer>(bytes);
+  dyno::read_and_write<dyno::Ranges>(bytes);
   dyno::read_and_write<dyno::ListKeys>(bytes);
   dyno::read_and_write<dyno::ListAnswer>(bytes);
   dyno::read_and_write<dyno::Pull>(bytes);

@@ -60,7 +60,7 @@ class RegisterStore : public Store {
   void export_key(const RequestKey& key, std::string* frames) override {
     *frames += frame_of(key.name, registers[key.name]);
   }
-  SlotDigest digest(SlotIndex slot, TokenRange) override {
+  SlotDigest digest(SlotIndex slot, TokenRange, bool) override {
     SlotDigest digest;
     for (const auto& [key, reg] : registers) {
       if (slot_of(token_of(key, 0)) == slot) digest.live.low += reg.stamp;

@@ -13,8 +13,10 @@ namespace {
 class ToldStore final : public RingStore {
  public:
   ToldStore(Replica& replica, const Topology& topology, NodeIndex self, WallClock unix_ms,
-            NodeEngine::Listener listener)
-      : RingStore(replica, topology, self, std::move(unix_ms)), listener_(std::move(listener)) {}
+            NodeEngine::Listener listener, const SlotSet& used)
+      : RingStore(replica, topology, self, std::move(unix_ms)),
+        listener_(std::move(listener)),
+        used_(used) {}
 
   Applied apply(std::string_view frames) override {
     if (listener_.applied) listener_.applied(frames, false);
@@ -25,6 +27,10 @@ class ToldStore final : public RingStore {
     return RingStore::apply_state(frames);
   }
 
+  SlotDigest digest(SlotIndex slot, TokenRange range, bool live_only) override {
+    return used_.contains(slot) ? RingStore::digest(slot, range, live_only) : SlotDigest{};
+  }
+
   std::optional<Frame> restamp(const Frame& frame, Stamp stamp) override {
     std::optional<Frame> anew = RingStore::restamp(frame, stamp);
     if (anew) listener_.restamped(frame, *anew);
@@ -33,6 +39,7 @@ class ToldStore final : public RingStore {
 
  private:
   NodeEngine::Listener listener_;
+  const SlotSet& used_;
 };
 
 RequestKey key_of(const std::string& name) {
@@ -42,9 +49,10 @@ RequestKey key_of(const std::string& name) {
 }  // namespace
 
 NodeEngine::NodeEngine(const Topology& topology, NodeIndex self, uint32_t incarnation,
-                       int64_t unix_ms)
+                       int64_t unix_ms, const SlotSet& used)
     : topology_(topology),
       self_(self),
+      used_(used),
       node_(topology.node(self).rack_number, incarnation),
       store_(node_.replica, topology, self, [this] { return node_.client.now_ms; }),
       expirer_(node_.client.executor()) {
@@ -55,7 +63,8 @@ NodeEngine::NodeEngine(const Topology& topology, NodeIndex self, uint32_t incarn
 
 std::unique_ptr<Store> NodeEngine::make_store(Listener listener) {
   return std::make_unique<ToldStore>(
-      node_.replica, topology_, self_, [this] { return node_.client.now_ms; }, std::move(listener));
+      node_.replica, topology_, self_, [this] { return node_.client.now_ms; }, std::move(listener),
+      used_);
 }
 
 std::string NodeEngine::run(std::string_view requests) {
@@ -79,10 +88,12 @@ std::vector<Frame> NodeEngine::take_written() {
   return frames;
 }
 
-void NodeEngine::expire() {
+void NodeEngine::expire(std::span<const SlotIndex> slots) {
   // So long that it never ends by the real time that it takes.
   constexpr int64_t kBudgetUs = 60'000'000;
-  (void)expirer_.run(0, kSlotCount, node_.client.now_ms, kBudgetUs);
+  for (uint32_t slot : slots) {
+    (void)expirer_.run(slot, slot + 1, node_.client.now_ms, kBudgetUs);
+  }
 }
 
 std::string NodeEngine::state_of(const std::string& key) {

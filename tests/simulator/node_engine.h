@@ -8,11 +8,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/expirer.h"
+#include "ring/slot_set.h"
 #include "src/ring_store.h"
 #include "tests/replica_node.h"
 #include "tests/simulator/ledger.h"
@@ -31,7 +33,10 @@ class NodeEngine {
     std::function<void(std::string_view frames, bool is_state)> applied;  // May be empty.
   };
 
-  NodeEngine(const Topology& topology, NodeIndex self, uint32_t incarnation, int64_t unix_ms);
+  // `used`: the slots of all keys that any command ever named. It outlives this; nothing is looked
+  // for in other slots, which most of the time would go into.
+  NodeEngine(const Topology& topology, NodeIndex self, uint32_t incarnation, int64_t unix_ms,
+             const SlotSet& used);
 
   void set_time(int64_t unix_ms) { node_.client.now_ms = unix_ms; }
   // One for each lane and one for the steward, as in the process.
@@ -42,7 +47,7 @@ class NodeEngine {
   // What was written since the last call, in order.
   [[nodiscard]] std::vector<Frame> take_written();
   // Removes keys whose time has come.
-  void expire();
+  void expire(std::span<const SlotIndex> slots);
   void collect(SlotIndex slot, Stamp horizon) {
     node_.replica.collect(slot, horizon, node_.client.now_ms);
   }
@@ -62,6 +67,7 @@ class NodeEngine {
  private:
   const Topology& topology_;
   const NodeIndex self_;
+  const SlotSet& used_;
   ReplicaNode node_;
   RingStore store_;
   Expirer expirer_;

@@ -198,7 +198,9 @@ void World::next_op() {
   if (!processes_[op.node].up) return;
   for (const std::string& key : op.keys) {
     SlotIndex slot = slot_of(token_of(key, NodeEngine::kHashSeed));
-    if (std::find(slots_.begin(), slots_.end(), slot) == slots_.end()) slots_.push_back(slot);
+    if (used_.contains(slot)) continue;
+    used_.insert(slot);
+    slots_.push_back(slot);
   }
   uint64_t id = op.id;
   NodeIndex node = op.node;

@@ -206,8 +206,8 @@ void World::start(NodeIndex node) {
   }
   trace(1, node);
   note("", "node " + std::to_string(node) + " starts");
-  process.engine =
-      std::make_unique<NodeEngine>(topology_, node, process.incarnation, now_of(node).unix_ms);
+  process.engine = std::make_unique<NodeEngine>(topology_, node, process.incarnation,
+                                                now_of(node).unix_ms, used_);
   if (engine_fault != nullptr) process.engine->faults().*engine_fault = true;
   NodeEngine::Listener listener;
   listener.restamped = [this, node](const Frame& old, const Frame& anew) {
@@ -443,7 +443,7 @@ void World::tend(NodeIndex node, const View& view) {
   bool has_timed = std::any_of(keys_.begin(), keys_.end(),
                                [](const auto& key) { return key.first == Family::kTimed; });
   if (has_timed && network_random_.percent(20)) {
-    process.engine->expire();
+    process.engine->expire(slots_);
     process.lanes.front()->publish(process.engine->take_written());
   }
   std::vector<NodeState> states;

@@ -241,6 +241,7 @@ class World {
   std::vector<Process> processes_;
   std::vector<std::pair<Family, std::string>> keys_;
   std::vector<SlotIndex> slots_;  // That may hold something.
+  SlotSet used_;                  // The same.
   std::vector<Event> events_;     // A heap: the earliest is in front.
   uint64_t next_event_ = 0;
   int64_t now_us_ = 0;
