@@ -2,6 +2,10 @@
 //
 // Collection: what a key's state keeps of what is gone is dropped when every replica has every
 // write up to its stamp. Nothing that is shown, and no digest, changes by it.
+//
+// A deadline only hides what counters have, until a later write makes it void. Whoever forgets both
+// could not tell in such a write what it had seen, and those that have not forgotten yet would show
+// it again. So the expiry is made final by a write of its own.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -32,7 +36,7 @@ void KeyState::collect_counters(Stamp horizon, Stamp now) {
     SharedCounter& counter = at->second;
     std::string_view element = KeyRecord::bare_element(at->first);
     const SharedCounter::Cut cut = this->cut(element, counter);
-    if (!counter.collect(cut, horizon, now)) {
+    if (!counter.collect({cut.base, 0}, horizon, now)) {
       ++at;
       continue;
     }
@@ -46,13 +50,53 @@ void KeyState::collect_counters(Stamp horizon, Stamp now) {
   if (record.counters->empty()) record.counters.reset();
 }
 
+void KeyState::observe_older(std::string_view element, SharedCounter& counter, Stamp upto,
+                             FrameWriter& told) {
+  for (const Total& total : counter.totals()) {
+    if (total.stamp >= upto) continue;
+    Fact fact{.kind = FactKind::kObserved, .type = counter.type(), .stamp = total.stamp};
+    fact.element = element;
+    fact.total = total;
+    told.add(record_->db, name_, fact);
+  }
+  change_counter(element, counter, [&] { counter.observe_older(upto); });
+}
+
+void KeyState::settle_expiry(FrameWriter& told) {
+  const Stamp upto = make_stamp(record_->deadline_ms, 0, 1);
+  told.add(record_->db, name_, {.kind = FactKind::kClear, .stamp = upto});
+  if (record_->counters != nullptr) {
+    for (auto& [name, counter] : *record_->counters) {
+      observe_older(KeyRecord::bare_element(name), counter, upto, told);
+    }
+  }
+  set_clear(upto);
+}
+
+void KeyState::settle_field_expiry(std::string_view field, FrameWriter& told) {
+  const KeyRecord::FieldDeadline deadline = *shelved_deadline(field);
+  // Just later than whatever it may hide.
+  Stamp upto = deadline.stamp + 1;
+  if (stamp_rack(upto) == 0) ++upto;
+  told.add(record_->db, name_, {.kind = FactKind::kFieldGone, .stamp = upto, .element = field});
+  if (SharedCounter* counter = record_->counter(Type::kHash, field)) {
+    observe_older(field, *counter, first_stamp_of(deadline.at_ms), told);
+    change_counter(field, *counter, [&] { (void)counter->set_base({.stamp = upto}); });
+    await_collection();
+  } else {
+    bury(Type::kHash, field, upto);
+  }
+}
+
 // Deadlines go with what they hid, when no extension of them can be on its way.
-void KeyState::collect_deadlines(Stamp horizon) {
+void KeyState::collect_deadlines(Stamp horizon, FrameWriter* told) {
   KeyRecord& record = *record_;
   if (record.lapsed && first_stamp_of(record.deadline_ms) <= horizon &&
       record.deadline_stamp <= horizon) {
     const Stamp expiry = first_stamp_of(record.deadline_ms);
-    if (record.counters != nullptr) {
+    if (record.counters != nullptr && told != nullptr) {
+      settle_expiry(*told);
+    } else if (record.counters != nullptr) {
       for (auto& each : *record.counters) each.second.forget({expiry, expiry});
     }
     set_deadline(0, -1);
@@ -64,6 +108,10 @@ void KeyState::collect_deadlines(Stamp horizon) {
     if (expiry > horizon) return false;
     SharedCounter* counter = record.counter(Type::kHash, field);
     if (counter == nullptr || counter->base().stamp > deadline.stamp) return true;
+    if (told != nullptr) {
+      settle_field_expiry(field, *told);
+      return true;
+    }
     change_counter(field, *counter, [&] { counter->forget({deadline.stamp + 1, expiry}); });
     return true;
   };
@@ -105,12 +153,12 @@ bool KeyState::awaits_more(Stamp horizon) const {
   });
 }
 
-bool KeyState::collect(Stamp horizon, Stamp now) {
+bool KeyState::collect(Stamp horizon, Stamp now, FrameWriter* told) {
   KeyRecord& record = *record_;
   forget_gone(horizon);
+  collect_deadlines(horizon, told);
   if (record.counters != nullptr) collect_counters(horizon, now);
   if (record.list != nullptr) collect_list(horizon);
-  collect_deadlines(horizon);
   // A counter's base may lie below it.
   if (record.other_stamp <= horizon && record.counters == nullptr) record.other_stamp = 0;
   if (record.sketch != nullptr) collect_sketch(horizon);

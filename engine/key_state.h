@@ -13,6 +13,7 @@
 #include <functional>
 #include <string_view>
 
+#include "engine/delta.h"
 #include "engine/key_record.h"
 #include "engine/replica.h"
 
@@ -119,8 +120,14 @@ class KeyState {
     if (stamp > record_->latest) record_->latest = stamp;
   }
 
-  // Drops traces up to `horizon`; true when some are left.
-  [[nodiscard]] bool collect(Stamp horizon, Stamp now);
+  // The key's expiry, or a field's, becomes final: what it hides is gone, and observed as far as it
+  // was counted. Adds the facts that tell so to `told`.
+  void settle_expiry(FrameWriter& told);
+  void settle_field_expiry(std::string_view field, FrameWriter& told);
+
+  // Drops traces up to `horizon`; true when some are left. Adds to `told` what other replicas have
+  // to know of it; without, there are none.
+  [[nodiscard]] bool collect(Stamp horizon, Stamp now, FrameWriter* told);
   // The key is to be visited by collect().
   void await_collection();
 
@@ -145,7 +152,9 @@ class KeyState {
   void forget_gone(Stamp horizon);
   void collect_list(Stamp horizon);
   void collect_counters(Stamp horizon, Stamp now);
-  void collect_deadlines(Stamp horizon);
+  void collect_deadlines(Stamp horizon, FrameWriter* told);
+  void observe_older(std::string_view element, SharedCounter& counter, Stamp upto,
+                     FrameWriter& told);
   void collect_sketch(Stamp horizon);
   [[nodiscard]] bool awaits_more(Stamp horizon) const;
 

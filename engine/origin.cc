@@ -62,15 +62,14 @@ class Origin::Write {
         state_(replica, hash_.slot(), effect.db, effect.key) {}
 
   void run();
-  // The key's counters are observed by a flush at `stamp`, or as far as they are older than `upto`.
-  void observe_counters(Stamp stamp, Stamp upto = UINT64_MAX);
+  // The key's counters are observed by a write at `stamp`.
+  void observe_counters(Stamp stamp);
 
  private:
   // The command's stamp, or a later one if that is not later than `after`.
   Stamp stamp_after(Stamp after);
   void emit(const Fact& fact) { pending().frame(hash_.token).add(effect_.db, effect_.key, fact); }
-  void emit_observed(std::string_view element, const SharedCounter& counter, Stamp stamp,
-                     Stamp upto = UINT64_MAX);
+  void emit_observed(std::string_view element, const SharedCounter& counter, Stamp stamp);
   void emit_total(std::string_view element, Type type, const Total& total);
   [[nodiscard]] uint64_t element_hash() const { return state_.element_hash(effect_.element); }
   [[nodiscard]] std::string live_string();
@@ -125,9 +124,8 @@ Stamp Origin::Write::stamp_after(Stamp after) {
 }
 
 void Origin::Write::emit_observed(std::string_view element, const SharedCounter& counter,
-                                  Stamp stamp, Stamp upto) {
+                                  Stamp stamp) {
   for (const Total& total : counter.totals()) {
-    if (total.stamp >= upto) continue;
     Fact fact{.kind = FactKind::kObserved, .type = counter.type(), .stamp = total.stamp};
     fact.element = element;
     fact.total = total;
@@ -167,13 +165,13 @@ void Origin::Write::clear(Stamp stamp) {
   state_.set_clear(stamp);
 }
 
-void Origin::Write::observe_counters(Stamp stamp, Stamp upto) {
+void Origin::Write::observe_counters(Stamp stamp) {
   if (state_->counters == nullptr) return;
   for (auto& each : *state_->counters) {
     SharedCounter& counter = each.second;
     std::string_view element = KeyRecord::bare_element(each.first);
-    emit_observed(element, counter, stamp, upto);
-    state_.change_counter(element, counter, [&] { counter.observe_older(upto); });
+    emit_observed(element, counter, stamp);
+    state_.change_counter(element, counter, [&] { counter.observe_all(); });
   }
 }
 
@@ -196,10 +194,8 @@ void Origin::Write::evict() {
 // its way brings back what this node has taken for gone.
 void Origin::Write::revive() {
   Stamp stamp = stamp_after(state_->deadline_stamp);
-  Stamp upto = make_stamp(state_->deadline_ms, 0, 1);
-  emit({.kind = FactKind::kClear, .stamp = upto});
-  observe_counters(stamp, upto);
-  state_.set_clear(upto);
+  state_.settle_expiry(pending().frame(hash_.token));
+  state_.note(stamp);
   if (!state_->lapsed) return;
   state_.set_deadline(stamp, -1);
   emit({.kind = FactKind::kDeadline, .stamp = stamp, .number = -1});
@@ -382,22 +378,9 @@ void Origin::Write::end_field_deadline(Stamp stamp) {
 void Origin::Write::revive_field() {
   const KeyRecord::FieldDeadline* shelved = state_.shelved_deadline(effect_.element);
   if (shelved == nullptr || !shelved->lapsed) return;
-  // Just later than whatever it may hide.
-  Stamp upto = shelved->stamp + 1;
-  if (stamp_rack(upto) == 0) ++upto;
-  const Stamp expiry = first_stamp_of(shelved->at_ms);
-  Stamp stamp = stamp_after(upto);
-  emit({.kind = FactKind::kFieldGone, .stamp = upto, .element = effect_.element});
-  if (SharedCounter* counter = state_->counter(Type::kHash, effect_.element)) {
-    emit_observed(effect_.element, *counter, stamp, expiry);
-    state_.change_counter(effect_.element, *counter, [&] {
-      counter->observe_older(expiry);
-      (void)counter->set_base({.stamp = upto});
-    });
-    state_.await_collection();
-  } else {
-    state_.bury(Type::kHash, effect_.element, upto);
-  }
+  // Not before the end of what it may hide.
+  state_.note(stamp_after(shelved->stamp + 2));
+  state_.settle_field_expiry(effect_.element, pending().frame(hash_.token));
   state_.drop_shelved_deadline(effect_.element);
 }
 

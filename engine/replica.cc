@@ -97,6 +97,7 @@ void Replica::collect(SlotIndex index, Stamp horizon, int64_t unix_ms) {
   std::lock_guard lock(keyspace().slot(index).lock);
   if (slot.awaiting.empty()) return;
   Stamp now = clock_.draw(unix_ms);
+  FrameWriter told;
   std::vector<uint64_t> awaiting = std::exchange(slot.awaiting, {});
   std::sort(awaiting.begin(), awaiting.end());
   awaiting.erase(std::unique(awaiting.begin(), awaiting.end()), awaiting.end());
@@ -106,7 +107,13 @@ void Replica::collect(SlotIndex index, Stamp horizon, int64_t unix_ms) {
     int db = ReplicaSlot::record(word)->db;
     std::string name = ReplicaSlot::record(word)->name;
     KeyState state(*this, index, db, name);
-    if (state.collect(horizon, now)) slot.awaiting.push_back(key_hash);
+    bool waits = state.collect(horizon, now, sink_ == nullptr ? nullptr : &told);
+    if (waits) slot.awaiting.push_back(key_hash);
+    if (told.empty()) continue;
+    std::string_view frame = told.finish();
+    sink_->emit(keyspace().hash(name).token, clock_.draw(unix_ms), frame);
+    if (log_ != nullptr) log_->append({&frame, 1});
+    told.clear();
   }
 }
 

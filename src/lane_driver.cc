@@ -330,6 +330,7 @@ void LaneDriver::look_around(int64_t now_us) {
   }
   if (number_ == 0) node_.publish_steward();
   collect_some();
+  publish_written();
   LaneFigures figures;
   figures.counts = lane_->coordinator().counts();
   figures.gateways = lane_->gateway_counts();

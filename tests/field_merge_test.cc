@@ -108,6 +108,38 @@ TEST_CASE("HSET in time outlives the deadline that it did not know of") {
   pair.check_both("0 k -1 hash|f=later@-1\n");
 }
 
+// Node a forgets what has expired before b does, and then writes.
+void check_forgotten(const std::vector<std::string>& first, const std::string& then,
+                     const std::string& wanted) {
+  Pair pair;
+  for (const std::string& command : first) pair.a(command);
+  pair.share();
+  pair.advance(100);
+  Pair::sweep(pair.a);
+  for (int n = 0; n < 4; ++n) {
+    pair.advance(10);
+    pair.a.collect(first_stamp_of(pair.a.client.now_ms - 5));
+  }
+  CHECK(pair.a.replica.counts().tombstones == 0);
+  pair.a(then);
+  pair.share();
+  pair.check_both(wanted);
+}
+
+TEST_CASE("a counter that expired and was forgotten at one node comes back at none") {
+  const std::vector<std::string> field = {"HSET k g v", "HINCRBY k f 3",
+                                          "HPEXPIRE k 50 FIELDS 1 f"};
+  check_forgotten(field, "HSET k f 5", "0 k -1 hash|f=5@-1|g=v@-1\n");
+  check_forgotten(field, "HINCRBY k f 5", "0 k -1 hash|f=5@-1|g=v@-1\n");
+  check_forgotten(field, "DEL k", "");
+  const std::vector<std::string> hash = {"HINCRBY k f 3", "PEXPIRE k 50"};
+  check_forgotten(hash, "HINCRBY k f 5", "0 k -1 hash|f=5@-1\n");
+  check_forgotten(hash, "HSET k g v", "0 k -1 hash|g=v@-1\n");
+  const std::vector<std::string> text = {"INCRBY k 3", "PEXPIRE k 50"};
+  check_forgotten(text, "INCRBY k 5", "0 k -1 string|5\n");
+  check_forgotten(text, "SET k 5", "0 k -1 string|5\n");
+}
+
 TEST_CASE("an older HSET that comes late stays hidden") {
   Pair pair;
   pair.b("HSET k f early");

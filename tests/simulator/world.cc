@@ -440,6 +440,7 @@ void World::tend(NodeIndex node, const View& view) {
   for (SlotIndex slot : slots_) {
     if (network_random_.percent(50)) process.engine->collect(slot, view.horizon);
   }
+  process.lanes.front()->publish(process.engine->take_written());
   bool has_timed = std::any_of(keys_.begin(), keys_.end(),
                                [](const auto& key) { return key.first == Family::kTimed; });
   if (has_timed && network_random_.percent(20)) {

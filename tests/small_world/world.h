@@ -160,7 +160,7 @@ class World {
   void crash(size_t i);
   void boot(size_t i);
   void cut();
-  [[nodiscard]] bool has_tombstones() const;
+  [[nodiscard]] bool is_settled() const;
 
   void sweep(size_t i);
   std::string check();
