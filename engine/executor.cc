@@ -6,6 +6,7 @@
 #include "engine/blocking.h"
 #include "engine/element_prefetch.h"
 #include "engine/error_counts.h"
+#include "engine/lock_set.h"
 #include "engine/stats.h"
 #include "protocol/byte_buffer.h"
 #include "protocol/check.h"
@@ -48,52 +49,6 @@ bool has_one_key(const CommandSpec& spec, Args args) {
 }
 
 }  // namespace
-
-// The slots that a command locks: a few in place, all of them as a mark.
-struct Executor::LockSet {
-  std::vector<SlotIndex> slots;  // Ascending, without duplicates, once sealed.
-  bool all = false;
-  std::vector<KeyHash> hashes;     // Of the keys, as the command names them.
-  const Context* asker = nullptr;  // Who may know the hash of a key already.
-
-  // An empty set with the memory of the set that this thread gave back last.
-  static LockSet take() { return std::move(kept()); }
-  void give_back() {
-    if (hashes.capacity() > kKeptMax || slots.capacity() > kKeptMax) return;
-    slots.clear();
-    hashes.clear();
-    all = false;
-    asker = nullptr;
-    kept() = std::move(*this);
-  }
-  void add(SlotIndex slot) { slots.push_back(slot); }
-  void seal() {
-    if (slots.size() < 2) return;
-    if (slots.size() == 2) {
-      if (slots[1] < slots[0]) std::swap(slots[0], slots[1]);
-      if (slots[0] == slots[1]) slots.pop_back();
-      return;
-    }
-    std::sort(slots.begin(), slots.end());
-    slots.erase(std::unique(slots.begin(), slots.end()), slots.end());
-  }
-  void lock(Keyspace& keyspace) const {
-    if (all) return keyspace.lock_all();
-    for (SlotIndex slot : slots) keyspace.slot(slot).lock.lock();
-  }
-  void unlock(Keyspace& keyspace) const {
-    if (all) return keyspace.unlock_all();
-    for (SlotIndex slot : slots) keyspace.slot(slot).lock.unlock();
-  }
-
- private:
-  // More is not kept: a thread that once ran a huge MGET would hold it forever.
-  static constexpr size_t kKeptMax = 1024;
-  static LockSet& kept() {
-    static thread_local LockSet set;
-    return set;
-  }
-};
 
 Executor::Executor(Keyspace& keyspace, const CommandTable& commands, const Limits& limits)
     : keyspace_(keyspace), commands_(commands), limits_(limits) {}
@@ -310,23 +265,6 @@ void Executor::prefetch_keys(int db, const LockSet& locks) const {
   }
 }
 
-// Serving a waiter may need slots that the command itself does not: those where BLMOVE and its kin
-// put what they take, and so on from there.
-void Executor::add_destinations(LockSet* locks) const {
-  for (size_t i = 0; i < locks->slots.size(); ++i) {
-    const Slot& slot = keyspace_.slot(locks->slots[i]);
-    if (!slot.lock.is_locked() || slot.side == nullptr) continue;
-    std::vector<std::string> names;
-    slot.side->add_destinations(&names);
-    for (const std::string& name : names) {
-      SlotIndex index = keyspace_.hash(name).slot();
-      if (std::find(locks->slots.begin(), locks->slots.end(), index) == locks->slots.end()) {
-        locks->add(index);
-      }
-    }
-  }
-}
-
 void Executor::run_locked(Context& context) {
   LockSet locks = LockSet::take();
   locks.asker = &context;
@@ -375,100 +313,6 @@ void Executor::lock_for(Context& context, LockSet* locks) {
   }
 }
 
-void Executor::finish(Context& context, const LockSet& locks) {
-  Served served;
-  if (locks.all) {
-    std::vector<SlotIndex> changed;
-    for (uint32_t i = 0; i < kSlotCount; ++i) {
-      if (keyspace_.slot(static_cast<SlotIndex>(i)).side != nullptr) {
-        changed.push_back(static_cast<SlotIndex>(i));
-      }
-    }
-    serve_waiters(context, changed, &served);
-  } else {
-    serve_waiters(context, locks.slots, &served);
-  }
-  if (context.effects != nullptr) context.effects->commit();
-  // Nobody hears of what is not committed.
-  for (const std::shared_ptr<Waiter>& waiter : served) {
-    waiter->state.store(Waiter::kServed);
-    waiter->wake(waiter);
-  }
-  locks.unlock(keyspace_);
-}
-
-void Executor::serve_waiters(Context& context, const std::vector<SlotIndex>& slots,
-                             Served* served) {
-  struct Ready {
-    Slot* slot;
-    SlotSide::Changed key;
-  };
-  std::vector<Ready> ready;
-  // A served BLMOVE may make another key ready, so go round until nothing changes.
-  do {
-    ready.clear();
-    for (SlotIndex index : slots) {
-      Slot& slot = keyspace_.slot(index);
-      if (slot.side == nullptr) continue;
-      for (SlotSide::Changed& key : slot.side->take_changed())
-        ready.push_back({&slot, std::move(key)});
-    }
-    std::sort(ready.begin(), ready.end(),
-              [](const Ready& a, const Ready& b) { return a.key.order < b.key.order; });
-    for (const Ready& each : ready) {
-      serve_key(context, slots, each.key.db, each.key.key, served);
-    }
-  } while (!ready.empty());
-  for (SlotIndex index : slots) {
-    Slot& slot = keyspace_.slot(index);
-    if (slot.side != nullptr && slot.side->empty()) slot.side.reset();
-  }
-}
-
-// The first of a waiter's keys, in the order in which it named them, that is ready and in a locked
-// slot: a transaction may have made several ready, and the waiter runs as if it had come after it.
-std::string_view Executor::first_ready_key(Context& serving, const Waiter& waiter,
-                                           const std::vector<SlotIndex>& slots) const {
-  for (const std::string& name : waiter.keys) {
-    bool locked = std::binary_search(slots.begin(), slots.end(), keyspace_.hash(name).slot());
-    if (locked && Key(serving, name, Key::Use::kPeek).is(waiter.type)) return name;
-  }
-  return {};
-}
-
-void Executor::serve_key(Context& context, const std::vector<SlotIndex>& slots, int db,
-                         const std::string& key, Served* served) {
-  Slot& slot = keyspace_.slot(keyspace_.hash(key).slot());
-  auto* queue = slot.side->waiters(db, key);
-  if (queue == nullptr) return;
-  for (auto at = queue->begin(); at != queue->end();) {
-    std::shared_ptr<Waiter> waiter = *at;
-    if (waiter->state.load() != Waiter::kWaiting) {
-      at = queue->erase(at);
-      continue;
-    }
-    Session session;
-    session.protocol = waiter->protocol;
-    Reply reply(&waiter->reply, waiter->protocol);
-    Context serving{*this, keyspace_, limits_, session, reply};
-    serving.spec = waiter->spec;
-    serving.args = waiter->args;
-    serving.now_ms = context.now_ms;
-    serving.db = db;
-    serving.effects = context.effects;
-    if (!Key(serving, key, Key::Use::kPeek).is(waiter->type)) {
-      ++at;
-      continue;
-    }
-    if (!waiter->claim()) continue;
-    at = queue->erase(at);
-    if (serving.effects != nullptr) serving.effects->begin_command(serving.now_ms);
-    waiter->serve(serving, first_ready_key(serving, *waiter, slots));
-    served->push_back(std::move(waiter));
-  }
-  slot.side->tidy(db, key);
-}
-
 void Executor::run_queue(Context& exec) {
   Session& session = exec.session;
   LockSet locks;
@@ -509,56 +353,6 @@ void Executor::run_queue(Context& exec) {
     }
   }
   finish(exec, locks);
-}
-
-bool Executor::watched_key_expired(Context& exec) {
-  for (const WatchedKey& watched : exec.session.watched) {
-    Slot& slot = keyspace_.slot(keyspace_.hash(watched.key).slot());
-    uint32_t position = position_in_slot(keyspace_.hash(watched.key).inner, watched.db);
-    uint64_t* word = slot.table.find(position, {watched.key, watched.db});
-    if (word == nullptr) continue;
-    Entry* entry = EntryTable::node(*word);
-    if (entry->has_deadline() && entry->deadline() <= exec.now_ms) return true;
-  }
-  return false;
-}
-
-void Executor::watch(Context& context, std::string_view name) {
-  Session& session = context.session;
-  if (session.watch == nullptr) session.watch = std::make_shared<WatchState>();
-  for (const WatchedKey& watched : session.watched) {
-    if (watched.db == context.db && watched.key == name) return;
-  }
-  Slot& slot = keyspace_.slot(context.hash(name).slot());
-  if (slot.side == nullptr) slot.side.reset(new SlotSide);
-  slot.side->watch(context.db, name, session.watch);
-  session.watched.push_back({context.db, std::string(name)});
-}
-
-void Executor::unwatch(Session& session) {
-  for (const WatchedKey& watched : session.watched) {
-    Slot& slot = keyspace_.slot(keyspace_.hash(watched.key).slot());
-    slot.lock.lock();
-    if (slot.side != nullptr) {
-      slot.side->unwatch(watched.db, watched.key, session.watch.get());
-      if (slot.side->empty()) slot.side.reset();
-    }
-    slot.lock.unlock();
-  }
-  session.watched.clear();
-  session.watch.reset();
-}
-
-void Executor::leave_queues(const Waiter& waiter) {
-  for (const std::string& key : waiter.keys) {
-    Slot& slot = keyspace_.slot(keyspace_.hash(key).slot());
-    slot.lock.lock();
-    if (slot.side != nullptr) {
-      slot.side->leave(&waiter, key);
-      if (slot.side->empty()) slot.side.reset();
-    }
-    slot.lock.unlock();
-  }
 }
 
 void Executor::end(Session& session) {

@@ -17,6 +17,7 @@
 // Pointers to items are valid until the next change. Not thread-safe: the slot's lock guards it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -45,6 +46,12 @@ struct ListNode {
 // The item after the one at `at`.
 [[nodiscard]] inline const uint8_t* next_item(const uint8_t* at) {
   return *at < 0x80 ? at + 1 + *at : packed::next(at);
+}
+
+// The item `count` items after the one at `at`.
+[[nodiscard]] inline const uint8_t* skip_items(const uint8_t* at, uint32_t count) {
+  for (; count > 0; --count) at = next_item(at);
+  return at;
 }
 
 // Compares items with a wanted one. Most that differ are told apart by their size, or by their
@@ -159,6 +166,12 @@ class ListNodes {
     return reinterpret_cast<uint16_t*>(directory_ + capacity_) + first_;
   }
   [[nodiscard]] uint32_t last() const { return node_count_ - 1; }
+  [[nodiscard]] static uint32_t capacity_of(const ListNode* node) {
+    return static_cast<uint32_t>(std::min<size_t>(memory::usable_bytes(node), kNodeBytes));
+  }
+  [[nodiscard]] static size_t directory_bytes(uint32_t capacity) {
+    return size_t{capacity} * (sizeof(ListNode*) + sizeof(uint16_t));
+  }
 
   // Which node holds an index, and how many of its items come before.
   [[nodiscard]] Place find_node(size_t index) const;

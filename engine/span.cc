@@ -93,8 +93,8 @@ struct Spans {
   HugePage* huge_pages = nullptr;
   std::vector<size_t> carved_huge_pages;  // May be made; looked at again then.
   std::atomic<int64_t> bytes{0};
-  // Held by who asks the kernel for changes of pages; taken before `mutex`, which nobody holds while
-  // they take long.
+  // Held by who asks the kernel for changes of pages; taken before `mutex`, which nobody holds
+  // while they take long.
   std::mutex pages_mutex;
 };
 

@@ -23,6 +23,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -69,6 +70,8 @@ class World {
   static constexpr int64_t kOpsEndMs = 1500;
   static constexpr int64_t kAnswerMaxMs = 100;
   static constexpr int64_t kAgeMs = 150;
+  // Keys of told commands; each has one type for good.
+  static constexpr std::string_view kToldKeys[] = {"set", "hash", "zset", "list", "number", "text"};
   using WriteSet = std::bitset<kWritesMax>;
   using Event = std::function<void()>;
 
