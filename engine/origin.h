@@ -37,7 +37,10 @@ class Origin final : public EffectRecorder {
 
  private:
   class Write;
+  struct Pending;
 
+  // The calling thread's.
+  static Pending& pending();
   void flush(const Effect& effect);
   void observe_flushed(SlotIndex index, int db, Stamp stamp);
 

@@ -119,6 +119,10 @@ class Lane {
   [[nodiscard]] std::string describe();
 
  private:
+  // As docs/PROTOCOL.md words it: whoever is refused so knows that it is not that node any more.
+  static constexpr std::string_view kHasSuccessor =
+      "an incarnation of the node that has a successor";
+
   enum class LinkState : uint8_t { kIdle, kDialing, kGreeting, kUp };
   struct OwnLink {
     LinkState state = LinkState::kIdle;
