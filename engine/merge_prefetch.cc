@@ -68,6 +68,7 @@ void prefetch_merges(Replica& replica, std::span<const std::string_view> frames)
   for (const Look& look : std::span(looks).first(count)) {
     if (!look.slot->lock.try_lock()) continue;
     look.slot->table.prefetch_node(look.position);
+    look.replica_slot->keys().prefetch_block(look.key_hash);
     look.slot->lock.unlock();
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/stamp_map.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "protocol/check.h"
@@ -8,88 +9,92 @@
 namespace dyno {
 
 uint64_t StampMap::find(uint64_t hash) const {
-  if (children_ != nullptr) return child(hash).find(hash);
-  if (capacity_ == 0) return 0;
-  for (uint32_t i = home(hash);; i = (i + 1) & (capacity_ - 1)) {
-    if (places_[i].word == 0) return 0;
-    if (places_[i].hash == hash) return places_[i].word;
-  }
+  if (size_ == 0) return 0;
+  const uint32_t i = index(hash);
+  const Rows& rows = block(i);
+  const size_t at = rows.find(kRest, rest(hash, i));
+  return at == rows.size() ? 0 : word_of(rows.at(at));
+}
+
+void StampMap::put(uint64_t hash, uint64_t word) {
+  const uint32_t i = index(hash);
+  Rows& rows = block(i);
+  const Rows::Row row = {word >> kStampMsShift, rest(hash, i),
+                         word >> kStampRackBits & ((1U << kStampLogicalBits) - 1), word & 0xff};
+  const size_t at = rows.find(kRest, row[kRest]);
+  if (at < rows.size()) return rows.set(at, row);
+  rows.insert(at, row);
+  ++size_;
 }
 
 void StampMap::set(uint64_t hash, uint64_t word) {
   DYNO_CHECK(word != 0);
-  if (children_ == nullptr && size_ >= kFlatMax && depth_ < 9) fan_out();
-  if (children_ != nullptr) {
-    StampMap& into = child(hash);
-    size_t before = into.size_;
-    into.set(hash, word);
-    size_ += into.size_ - before;
-    return;
-  }
-  if ((size_ + 1) * 8 > capacity_ * size_t{7}) grow();
-  uint32_t i = home(hash);
-  while (places_[i].word != 0 && places_[i].hash != hash) i = (i + 1) & (capacity_ - 1);
-  if (places_[i].word == 0) ++size_;
-  places_[i] = {hash, word};
+  put(hash, word);
+  if (size_ > block_count_ * kBlockRows) split();
 }
 
 void StampMap::erase(uint64_t hash) {
-  if (children_ != nullptr) {
-    StampMap& from = child(hash);
-    size_t before = from.size_;
-    from.erase(hash);
-    size_ -= before - from.size_;
-    if (size_ == 0) children_.reset();
-    return;
+  if (size_ == 0) return;
+  const uint32_t i = index(hash);
+  Rows& rows = block(i);
+  const size_t at = rows.find(kRest, rest(hash, i));
+  if (at == rows.size()) return;
+  // The last row takes its place, since no order is kept.
+  if (at + 1 < rows.size()) rows.set(at, rows.at(rows.size() - 1));
+  rows.erase(rows.size() - 1, 1);
+  if (--size_ == 0) return clear();
+  if (block_count_ > 1 && size_ * 4 < block_count_ * kBlockRows) join();
+}
+
+void StampMap::clear() {
+  first_ = Rows();
+  more_.reset();
+  size_ = 0;
+  block_count_ = 1;
+}
+
+void StampMap::set_block_count(uint32_t count) {
+  const uint32_t room = std::bit_ceil(count);
+  if (room != std::bit_ceil(block_count_)) {
+    std::unique_ptr<Rows[]> old = std::move(more_);
+    if (room > 1) more_ = std::make_unique<Rows[]>(room - 1);
+    for (uint32_t i = 1; i < std::min(count, block_count_); ++i)
+      more_[i - 1] = std::move(old[i - 1]);
   }
-  if (capacity_ == 0) return;
-  uint32_t mask = capacity_ - 1;
-  uint32_t hole = home(hash);
-  while (places_[hole].hash != hash || places_[hole].word == 0) {
-    if (places_[hole].word == 0) return;
-    hole = (hole + 1) & mask;
-  }
-  for (uint32_t i = (hole + 1) & mask; places_[i].word != 0; i = (i + 1) & mask) {
-    // What may move to the hole without leaving its own run moves there.
-    if (((i - home(places_[i].hash)) & mask) < ((i - hole) & mask)) continue;
-    places_[hole] = places_[i];
-    hole = i;
-  }
-  places_[hole].word = 0;
-  if (--size_ == 0) {
-    places_.reset();
-    capacity_ = 0;
+  block_count_ = count;
+}
+
+void StampMap::split() {
+  const uint32_t low = block_count_ - (1U << level());
+  const uint32_t known = known_bits(low);
+  const Rows rows = std::move(block(low));
+  set_block_count(block_count_ + 1);
+  size_ -= static_cast<uint32_t>(rows.size());
+  for (size_t at = 0; at < rows.size(); ++at) {
+    const Rows::Row row = rows.at(at);
+    put(row[kRest] << known | low, word_of(row));
   }
 }
 
-void StampMap::grow() {
-  std::unique_ptr<Place[]> old = std::move(places_);
-  uint32_t old_capacity = capacity_;
-  capacity_ = old_capacity == 0 ? kFirstCapacity : old_capacity * 2;
-  places_ = std::make_unique<Place[]>(capacity_);
-  for (uint32_t at = 0; at < old_capacity; ++at) {
-    if (old[at].word == 0) continue;
-    uint32_t i = home(old[at].hash);
-    while (places_[i].word != 0) i = (i + 1) & (capacity_ - 1);
-    places_[i] = old[at];
+void StampMap::join() {
+  const uint32_t high = block_count_ - 1;
+  const uint32_t low = high - std::bit_floor(high);
+  const uint32_t known = known_bits(high);
+  const Rows parts[] = {std::move(block(low)), std::move(block(high))};
+  set_block_count(high);
+  for (const Rows& rows : parts) {
+    size_ -= static_cast<uint32_t>(rows.size());
+    const uint64_t bits = &rows == &parts[0] ? low : high;
+    for (size_t at = 0; at < rows.size(); ++at) {
+      const Rows::Row row = rows.at(at);
+      put(row[kRest] << known | bits, word_of(row));
+    }
   }
-}
-
-void StampMap::fan_out() {
-  children_ = std::make_unique<StampMap[]>(kFanOut);
-  for (size_t i = 0; i < kFanOut; ++i) children_[i].depth_ = static_cast<uint8_t>(depth_ + 1);
-  for (uint32_t i = 0; i < capacity_; ++i) {
-    if (places_[i].word != 0) child(places_[i].hash).set(places_[i].hash, places_[i].word);
-  }
-  places_.reset();
-  capacity_ = 0;
 }
 
 size_t StampMap::memory_bytes() const {
-  size_t bytes = capacity_ * sizeof(Place);
-  for (size_t i = 0; children_ != nullptr && i < kFanOut; ++i) {
-    bytes += sizeof(StampMap) + children_[i].memory_bytes();
-  }
+  size_t bytes = more_ == nullptr ? 0 : (std::bit_ceil(block_count_) - 1) * sizeof(Rows);
+  for (uint32_t i = 0; i < block_count_; ++i) bytes += block(i).memory_bytes();
   return bytes;
 }
 

@@ -1,75 +1,109 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// 64-bit words under 64-bit hashes: the stamps of a collection's elements, the records of a slot's
-// keys. Hashes are keyed and stand for what was hashed: that two of a million are equal has odds of
-// one in 40 million, and nobody can choose them.
+// Stamps, or other words, under hashes: the stamps of a collection's elements, the records of a
+// slot's keys. Of a hash the lower kHashBits count, and stand for what was hashed: hashes are
+// keyed, so that nobody can choose them, and that two of a million are equal has odds of one in
+// 140,000.
 //
-// Open addressing with linear probing and deletion by shifting back (Knuth 6.4 R); 16 bytes a
-// place. A map that outgrows kFlatMax splits into 64 children by the hash's next bits, so that no
-// growth moves more than kFlatMax words.
+//   map   := block*       which one, the lowest bits of the hash say
+//   block := row*         the rest of the hash, and the word by the parts of a stamp
+//   (packed_rows.h)
+//
+// Linear hashing (Litwin 1980): one block at a time is split or joined as the map grows or shrinks,
+// so that nothing waits for it. About ten bytes for a stamp.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
+
+#include "engine/packed_rows.h"
+#include "engine/stamp.h"
 
 namespace dyno {
 
 // Not thread-safe. A word is never 0.
 class StampMap {
  public:
+  static constexpr unsigned kHashBits = 56;
+
   StampMap() = default;
-  StampMap(StampMap&&) = default;
-  StampMap& operator=(StampMap&&) = default;
+  StampMap(StampMap&& other) noexcept { *this = std::move(other); }
+  StampMap& operator=(StampMap&& other) noexcept {
+    first_ = std::move(other.first_);
+    more_ = std::move(other.more_);
+    size_ = std::exchange(other.size_, 0);
+    block_count_ = std::exchange(other.block_count_, 1);
+    other.clear();
+    return *this;
+  }
 
   [[nodiscard]] size_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
   // 0 when there is none.
   [[nodiscard]] uint64_t find(uint64_t hash) const;
-  // Asks the processor for the line that find() reads first. Always inlined: see table.h.
+  // Ask the processor for the lines that find() reads, first where they are. Always inlined: see
+  // table.h.
   [[gnu::always_inline]] void prefetch(uint64_t hash) const {
-    const StampMap* map = this;
-    while (map->children_ != nullptr) map = &map->child(hash);
-    if (map->capacity_ != 0) __builtin_prefetch(&map->places_[map->home(hash)]);
+    if (block_count_ > 1) __builtin_prefetch(&block(index(hash)));
   }
+  [[gnu::always_inline]] void prefetch_block(uint64_t hash) const { block(index(hash)).prefetch(); }
   void set(uint64_t hash, uint64_t word);
   // Does nothing when there is none.
   void erase(uint64_t hash);
+  void clear();
   [[nodiscard]] size_t memory_bytes() const;
 
-  // Calls visit(hash, word) for all, in no particular order.
+  // Calls visit(hash, word) for all, in no particular order; of the hash what counts.
   template <class Visit>
   void for_each(Visit&& visit) const {
-    for (size_t i = 0; children_ != nullptr && i < kFanOut; ++i) children_[i].for_each(visit);
-    for (uint32_t i = 0; i < capacity_; ++i) {
-      if (places_[i].word != 0) visit(places_[i].hash, places_[i].word);
+    for (uint32_t i = 0; i < block_count_; ++i) {
+      const Rows& rows = block(i);
+      for (size_t at = 0; at < rows.size(); ++at) {
+        const Rows::Row row = rows.at(at);
+        visit(row[kRest] << known_bits(i) | i % (uint64_t{1} << known_bits(i)), word_of(row));
+      }
     }
   }
 
  private:
-  static constexpr size_t kFlatMax = 2048;
-  static constexpr size_t kFanOut = 64;
-  static constexpr uint32_t kFirstCapacity = 4;
+  // Rows of a block on average.
+  static constexpr size_t kBlockRows = 32;
 
-  struct Place {
-    uint64_t hash;
-    uint64_t word;
-  };
+  enum Column : size_t { kMs, kRest, kLogical, kRack, kColumnCount };
+  using Rows = PackedRows<kColumnCount>;
 
-  [[nodiscard]] StampMap& child(uint64_t hash) const {
-    return children_[(hash >> (58 - 6 * depth_)) % kFanOut];
+  [[nodiscard]] static uint64_t word_of(const Rows::Row& row) {
+    return row[kMs] << kStampMsShift | row[kLogical] << kStampRackBits | row[kRack];
   }
-  [[nodiscard]] uint32_t home(uint64_t hash) const {
-    return static_cast<uint32_t>(hash) & (capacity_ - 1);
+  [[nodiscard]] const Rows& block(uint32_t i) const { return i == 0 ? first_ : more_[i - 1]; }
+  [[nodiscard]] Rows& block(uint32_t i) { return i == 0 ? first_ : more_[i - 1]; }
+  // Blocks below the largest power of two that have not been split since know a bit less.
+  [[nodiscard]] uint32_t level() const {
+    return static_cast<uint32_t>(std::bit_width(block_count_)) - 1;
   }
-  void grow();
-  void fan_out();
+  [[nodiscard]] uint32_t index(uint64_t hash) const {
+    auto i = static_cast<uint32_t>(hash & ((uint64_t{2} << level()) - 1));
+    return i < block_count_ ? i : i - (1U << level());
+  }
+  [[nodiscard]] uint32_t known_bits(uint32_t i) const {
+    const uint32_t whole = 1U << level();
+    return level() + (i >= whole || i < block_count_ - whole ? 1 : 0);
+  }
+  [[nodiscard]] uint64_t rest(uint64_t hash, uint32_t i) const {
+    return (hash & ((uint64_t{1} << kHashBits) - 1)) >> known_bits(i);
+  }
+  void put(uint64_t hash, uint64_t word);
+  void split();
+  void join();
+  void set_block_count(uint32_t count);
 
-  std::unique_ptr<Place[]> places_;
-  std::unique_ptr<StampMap[]> children_;
-  size_t size_ = 0;
-  uint32_t capacity_ = 0;
-  uint8_t depth_ = 0;
+  Rows first_;
+  std::unique_ptr<Rows[]> more_;  // Room for as many as make a power of two with the first.
+  uint32_t size_ = 0;
+  uint32_t block_count_ = 1;
 };
 
 }  // namespace dyno
