@@ -5,8 +5,9 @@
 // not, and back.
 //
 //   ids   := chunk*, each of at most kChunkRuns runs; no chunk is empty
-//   run   := stamp:u64 index:u32 count:31 head:1      elements that one command pushed and that
-//                                                     still lie side by side
+//   chunk := run*                            packed (packed_rows.h)
+//   run   := stamp, index, count, head       elements that one command pushed and that still lie
+//                                            side by side
 //
 // The identities are ascending as comes_before() orders them. A run at the tail side counts indexes
 // up, one at the head side down. Ends cost O(1), places in the middle O(chunks).
@@ -14,11 +15,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <vector>
 
 #include "engine/delta.h"
+#include "engine/packed_rows.h"
 
 namespace dyno {
 
@@ -46,13 +47,13 @@ class ItemIds {
     if (count == 0) return;
     Place at = locate(first);
     while (count > 0) {
-      const Run& run = chunks_[at.chunk]->runs[at.run];
+      const Run run = chunks_[at.chunk].run(at.run);
       uint32_t part = run.count - at.offset;
       if (part > count) part = static_cast<uint32_t>(count);
       visit(run.id(at.offset), part);
       count -= part;
       at.offset = 0;
-      if (++at.run == chunks_[at.chunk]->runs.size()) {
+      if (++at.run == chunks_[at.chunk].rows.size()) {
         at.run = 0;
         ++at.chunk;
       }
@@ -61,22 +62,29 @@ class ItemIds {
   [[nodiscard]] size_t memory_bytes() const;
 
  private:
-  static constexpr size_t kChunkRuns = 256;
+  static constexpr size_t kChunkRuns = 128;
 
   struct Run {
     Stamp stamp;
     uint32_t index;  // Of the first element in the order of the list.
-    uint32_t count : 31;
-    uint32_t head : 1;
+    uint32_t count;
+    bool head;
 
     [[nodiscard]] ItemId id(uint32_t offset) const {
-      return {head != 0, head != 0 ? index - offset : index + offset, stamp};
+      return {head, head ? index - offset : index + offset, stamp};
     }
   };
-  static_assert(sizeof(Run) == 16);
+  enum Column : size_t { kMs, kLogical, kRack, kIndex, kCountAndHead, kColumnCount };
   struct Chunk {
-    std::vector<Run> runs;
-    size_t size = 0;
+    PackedRows<kColumnCount> rows;
+    size_t size = 0;  // Elements.
+
+    [[nodiscard]] Run run(size_t i) const;
+    void set(size_t i, const Run& run) { rows.set(i, row_of(run)); }
+    void insert(size_t i, const Run& run) { rows.insert(i, row_of(run)); }
+    [[nodiscard]] static PackedRows<kColumnCount>::Row row_of(const Run& run);
+    // The last run whose first element does not come after `id`; 0 if none does.
+    [[nodiscard]] size_t last_not_after(const ItemId& id) const;
   };
   // An element inside a run; one past the last run of the last chunk is the end.
   struct Place {
@@ -94,7 +102,7 @@ class ItemIds {
   void split(size_t chunk);
   size_t erase_in_chunk(size_t chunk, size_t from, size_t count);
 
-  std::vector<std::unique_ptr<Chunk>> chunks_;
+  std::vector<Chunk> chunks_;
   size_t size_ = 0;
 };
 

@@ -34,7 +34,7 @@ void for_each_replicated_key(Replica& replica, SlotIndex index, Visit&& visit) {
     return true;
   });
   replica.slot(index).keys().for_each([&](uint64_t, uint64_t word) {
-    if (ReplicaSlot::is_stamp(word)) return;
+    if (!ReplicaSlot::is_record(word)) return;
     const KeyRecord* record = ReplicaSlot::record(word);
     if (!record->is_live) visit(record->db, std::string_view(record->name));
   });

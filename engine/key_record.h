@@ -5,7 +5,8 @@
 //
 // The value itself lies in the keyspace, in the same encodings as on a node without replicas, which
 // has no records at all. A string that SET wrote, by far the most common key, has no record either:
-// its one stamp lies in the slot's map (replica_slot.h).
+// its one stamp lies in the slot's map (replica_slot.h). Of a key without traces a shorter record
+// is kept (brief_record.h).
 //
 //   type rule   Facts that make the key a type count under that type. The type of the latest of
 //               them all is the key's, and elements no later than the latest one of any other type
@@ -124,13 +125,16 @@ struct KeyRecord {
     if (list == nullptr) list = std::make_unique<ListRecord>();
     return *list;
   }
-  // Nothing but what a plain stamp tells: a string without a deadline, last written as a whole.
-  [[nodiscard]] bool is_plain() const {
+  // A string last written as a whole, perhaps with its deadline: whoever knows its stamp knows that
+  // everything older is gone.
+  [[nodiscard]] bool is_whole() const {
     return is_live && type == Type::kString && base != 0 && base == latest && clear == base &&
-           type_stamp == base && other_stamp == 0 && deadline_ms < 0 && !lapsed &&
-           gone == nullptr && counters == nullptr && sketch == nullptr && list == nullptr &&
+           type_stamp == base && other_stamp == 0 && !lapsed && gone == nullptr &&
+           counters == nullptr && sketch == nullptr && list == nullptr &&
            shelved_deadlines == nullptr;
   }
+  // Nothing but what a plain stamp tells.
+  [[nodiscard]] bool is_plain() const { return is_whole() && deadline_ms < 0; }
 };
 
 }  // namespace dyno

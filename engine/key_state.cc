@@ -24,28 +24,37 @@ KeyState::KeyState(Replica& replica, SlotIndex slot, int db, std::string_view na
       name_(name),
       record_(&scratch_),
       word_(slot_.find(hash_)) {
-  if (word_ == 0 || ReplicaSlot::is_stamp(word_)) {
-    scratch_.db = db;
-    if (word_ == 0) return;
-    scratch_.is_live = true;
-    scratch_.clear = scratch_.type_stamp = scratch_.base = scratch_.latest = word_;
-    scratch_.digest = element_term(element_hash({}), word_);
-  } else {
+  if (ReplicaSlot::is_record(word_)) {
     record_ = ReplicaSlot::record(word_);
     was_awaiting_ = record_->awaits_collection;
+    return;
   }
+  scratch_.db = db;
+  if (word_ == 0) return;
+  if (ReplicaSlot::is_brief(word_)) {
+    brief_ = ReplicaSlot::brief(word_);
+    brief_->read(&scratch_);
+  } else {
+    scratch_.is_live = true;
+    scratch_.clear = scratch_.type_stamp = scratch_.base = scratch_.latest = word_;
+  }
+  if (scratch_.type != Type::kString) return;
+  scratch_.digest = element_term(element_hash({}), scratch_.base);
+  scratch_.digest += deadline_term();
 }
 
 KeyState::~KeyState() {
   bool is_kept = record_ != &scratch_;
   uint64_t word = 0;
+  if (record_->is_whole()) record_->awaits_collection = false;
   if (record_->is_plain()) {
     word = record_->base;
+  } else if (is_worth_keeping() && BriefRecord::can_tell(*record_)) {
+    word = ReplicaSlot::word(BriefRecord::write(*record_, std::exchange(brief_, nullptr)));
   } else if (is_worth_keeping()) {
     if (!is_kept) {
       auto* kept = new KeyRecord(std::move(scratch_));
       kept->name = name_;
-      replica_.counts().records.fetch_add(1, std::memory_order_relaxed);
       word = ReplicaSlot::word(kept);
       record_ = kept;
     } else {
@@ -54,11 +63,12 @@ KeyState::~KeyState() {
     if (record_->awaits_collection && !was_awaiting_) slot_.awaiting.push_back(hash_);
   }
   if (word == 0 || ReplicaSlot::is_stamp(word)) forget_traces();
-  if (is_kept && word != word_) {
-    replica_.counts().records.fetch_sub(1, std::memory_order_relaxed);
-    delete record_;
-  }
+  BriefRecord::release(brief_);
   if (word == word_) return;
+  if (is_kept) delete record_;
+  auto is_counted = [](uint64_t each) { return each != 0 && !ReplicaSlot::is_stamp(each) ? 1 : 0; };
+  replica_.counts().records.fetch_add(is_counted(word) - is_counted(word_),
+                                      std::memory_order_relaxed);
   word == 0 ? slot_.erase(hash_) : slot_.set(hash_, word);
 }
 

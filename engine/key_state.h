@@ -165,6 +165,7 @@ class KeyState {
   KeyRecord* record_;
   KeyRecord scratch_;
   uint64_t word_;
+  BriefRecord* brief_ = nullptr;  // What the scratch record was read from.
   bool was_awaiting_ = false;
 };
 

@@ -229,7 +229,7 @@ void Origin::observe_flushed(SlotIndex index, int db, Stamp stamp) {
   // Increments outlive a flush that has not seen them, so it says which ones it has.
   std::vector<std::pair<int, std::string>> counting;
   slot.keys().for_each([&](uint64_t, uint64_t word) {
-    if (ReplicaSlot::is_stamp(word)) return;
+    if (!ReplicaSlot::is_record(word)) return;
     const KeyRecord& record = *ReplicaSlot::record(word);
     if ((db < 0 || record.db == db) && record.counters != nullptr) {
       counting.emplace_back(record.db, record.name);

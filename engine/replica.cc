@@ -103,7 +103,7 @@ void Replica::collect(SlotIndex index, Stamp horizon, int64_t unix_ms) {
   awaiting.erase(std::unique(awaiting.begin(), awaiting.end()), awaiting.end());
   for (uint64_t key_hash : awaiting) {
     uint64_t word = slot.find(key_hash);
-    if (word == 0 || ReplicaSlot::is_stamp(word)) continue;
+    if (!ReplicaSlot::is_record(word)) continue;
     int db = ReplicaSlot::record(word)->db;
     std::string name = ReplicaSlot::record(word)->name;
     KeyState state(*this, index, db, name);

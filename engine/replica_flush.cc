@@ -23,6 +23,8 @@ bool is_all_older(const ReplicaSlot& slot, Stamp stamp) {
   slot.keys().for_each([&](uint64_t, uint64_t word) {
     if (ReplicaSlot::is_stamp(word)) {
       older &= word < stamp;
+    } else if (ReplicaSlot::is_brief(word)) {
+      older &= ReplicaSlot::brief(word)->latest() < stamp;
     } else {
       const KeyRecord& record = *ReplicaSlot::record(word);
       older &= record.latest < stamp && record.counters == nullptr;
@@ -42,6 +44,10 @@ void Replica::forget_all(SlotIndex index, Stamp stamp) {
   slot.awaiting.clear();
   keys.for_each([&](uint64_t key_hash, uint64_t word) {
     if (ReplicaSlot::is_stamp(word)) return;
+    if (ReplicaSlot::is_brief(word)) {
+      counts_.records.fetch_sub(1, std::memory_order_relaxed);
+      return BriefRecord::release(ReplicaSlot::brief(word));
+    }
     KeyRecord* record = ReplicaSlot::record(word);
     if (record->counters == nullptr) {
       counts_.records.fetch_sub(1, std::memory_order_relaxed);

@@ -3,8 +3,9 @@
 // The replicated state of one slot: the records of its keys, its digest, and when its databases
 // were flushed. Guarded by the slot's lock.
 //
-//   word of a key := stamp | address of a KeyRecord << 8      a stamp's low byte, its rack, is not
-//   0
+//   word of a key := stamp                                  its low byte, the rack, is not 0
+//                  | address of a KeyRecord << 8            addresses are even
+//                  | (address of a BriefRecord | 1) << 8
 //
 // A plain stamp S stands for a string that was set at S, which is also when everything older was
 // cleared.
@@ -16,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/brief_record.h"
 #include "engine/key_record.h"
 #include "engine/slot_digest.h"
 #include "engine/stamp_map.h"
@@ -25,6 +27,7 @@ namespace dyno {
 class ReplicaSlot {
  public:
   static constexpr int kDatabases = 16;
+  static constexpr uint64_t kBriefMark = 1U << 8;
 
   ReplicaSlot() = default;
   ~ReplicaSlot() { clear(); }
@@ -32,11 +35,19 @@ class ReplicaSlot {
   ReplicaSlot& operator=(const ReplicaSlot&) = delete;
 
   [[nodiscard]] static bool is_stamp(uint64_t word) { return (word & 0xff) != 0; }
+  [[nodiscard]] static bool is_brief(uint64_t word) { return (word & 0x1ff) == kBriefMark; }
+  [[nodiscard]] static bool is_record(uint64_t word) { return word != 0 && (word & 0x1ff) == 0; }
   [[nodiscard]] static KeyRecord* record(uint64_t word) {
     return reinterpret_cast<KeyRecord*>(word >> 8);
   }
+  [[nodiscard]] static BriefRecord* brief(uint64_t word) {
+    return reinterpret_cast<BriefRecord*>((word ^ kBriefMark) >> 8);
+  }
   [[nodiscard]] static uint64_t word(const KeyRecord* record) {
     return static_cast<uint64_t>(reinterpret_cast<uintptr_t>(record)) << 8;
+  }
+  [[nodiscard]] static uint64_t word(const BriefRecord* brief) {
+    return static_cast<uint64_t>(reinterpret_cast<uintptr_t>(brief)) << 8 | kBriefMark;
   }
 
   [[nodiscard]] uint64_t find(uint64_t key_hash) const { return keys_.find(key_hash); }
@@ -57,7 +68,8 @@ class ReplicaSlot {
   // Forgets everything.
   void clear() {
     keys_.for_each([](uint64_t, uint64_t word) {
-      if (!is_stamp(word)) delete record(word);
+      if (is_record(word)) delete record(word);
+      if (is_brief(word)) BriefRecord::release(brief(word));
     });
     keys_ = StampMap();
     digest = {};
