@@ -102,6 +102,7 @@ uint64_t ZSetView::rank(const Place& place) const {
 
 std::string_view MemberList::copy(std::string_view text) {
   constexpr size_t kBlockBytes = 4096;
+  if (text.empty()) return "";  // At an address, which copying no bytes from there asks for, too.
   if (text.size() > block_left_) {
     size_t bytes = std::max(kBlockBytes, text.size());
     blocks_.push_back(std::make_unique_for_overwrite<char[]>(bytes));
@@ -109,7 +110,7 @@ std::string_view MemberList::copy(std::string_view text) {
     block_left_ = bytes;
   }
   char* at = block_at_;
-  if (!text.empty()) std::memcpy(at, text.data(), text.size());
+  std::memcpy(at, text.data(), text.size());
   block_at_ += text.size();
   block_left_ -= text.size();
   return {at, text.size()};

@@ -197,8 +197,8 @@ def delete_sorted_set(stage):
 
 def mass_expiry(stage):
     client = stage.server.client()
-    count = stage.sized(100000, 1000000)
-    at = int((time.time() + stage.sized(6, 60)) * 1000)
+    count = stage.sized(100000, 10000000)
+    at = int((time.time() + stage.sized(6, 150)) * 1000)
     fill(client, 0, count, lambda n: ["SET", "expiring:%d" % n, "v", "PXAT", str(at)])
     require(time.time() * 1000 < at - 500, "filling took too long for the moment of expiry")
     size = client.must("DBSIZE")
