@@ -40,6 +40,7 @@ enum CommandFlag : uint32_t {
   kLocksItself = 1u << 21,    // The body walks slots and locks each in turn, unless holds_all.
   kContainer = 1u << 23,      // Has subcommands; with a body, it is also a command of its own.
   kControlsMulti = 1u << 22,  // Runs at once inside MULTI instead of being queued.
+  kKeepsCold = 1u << 24,      // Does not look at values, which may be on disk (cold_keys.h).
 };
 
 enum class CommandGroup : uint8_t {

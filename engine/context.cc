@@ -5,6 +5,7 @@
 
 #include "engine/access_clock.h"
 #include "engine/blocking.h"
+#include "engine/command.h"
 #include "engine/fixed_draws.h"
 #include "engine/reclaimer.h"
 #include "engine/stats.h"
@@ -14,6 +15,10 @@
 
 namespace dyno {
 namespace {
+
+bool keeps_cold(const Context& context) {
+  return context.spec != nullptr && (context.spec->flags & kKeepsCold) != 0;
+}
 
 uint64_t& draw_state() {
   static thread_local uint64_t state = element_seed() ^ reinterpret_cast<uintptr_t>(&state);
@@ -64,6 +69,9 @@ void Key::find() {
 
 void Key::locate(Use use) {
   find();
+  if (word_ != nullptr && (EntryTable::flags(*word_) & kWordCold)) [[unlikely]] {
+    DYNO_CHECK(use == Use::kPeek || use == Use::kReplace || keeps_cold(context_));
+  }
   if (word_ != nullptr && entry()->has_deadline() && entry()->deadline() <= context_.now_ms)
       [[unlikely]] {
     record(EffectKind::kExpired);

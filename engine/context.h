@@ -71,7 +71,8 @@ class Key {
   enum class Use : uint8_t {
     kRead,   // Counts a hit or miss and marks the entry as used.
     kWrite,  // Removes it when expired.
-    kPeek,   // Neither counts nor marks.
+    kPeek,  // Neither counts nor marks; the key may be cold: its value is not to be looked at then.
+    kReplace,  // As kWrite, for one that is only looked for or replaced: it may be cold.
   };
 
   Key(Context& context, std::string_view name, Use use);
@@ -79,6 +80,8 @@ class Key {
   Key(Context& context, std::string_view name, Use use, int db);
 
   [[nodiscard]] bool exists() const { return word_ != nullptr; }
+  // Its value is on disk; only of one that exists.
+  [[nodiscard]] bool is_cold() const { return EntryTable::flags(*word_) & kWordCold; }
   [[nodiscard]] Entry* entry() const { return EntryTable::node(*word_); }
   [[nodiscard]] Type type() const { return entry()->type(); }
   [[nodiscard]] bool is(Type type) const { return exists() && entry()->type() == type; }

@@ -121,23 +121,6 @@ void build_hash(Key& key, const RdbValue& value) {
   }
 }
 
-// Makes the value under a key that is missing, unless it is a hash whose fields are all past their
-// deadlines.
-void build(Key& key, const RdbValue& value) {
-  switch (value.type) {
-    case Type::kString:
-      return String(key).assign(value.elements[0], {});
-    case Type::kList:
-      return List(key).push(ListEnd::kTail, value.elements);
-    case Type::kSet:
-      return build_set(key, value);
-    case Type::kZSet:
-      return build_zset(key, value);
-    case Type::kHash:
-      return build_hash(key, value);
-  }
-}
-
 void set_clock(Context& c, Entry* entry, const RestoreOptions& options) {
   if (c.limits.policy_is_lfu()) {
     if (options.counter < 0) return;
@@ -171,7 +154,7 @@ void restore(Context& c) {
   bool existed = key.exists();
   bool lives = deadline_ms == 0 || deadline_ms > c.now_ms;
   if (existed || lives) key.begin_anew();
-  if (lives) build(key, *value);
+  if (lives) build_value(key, *value);
   lives = key.exists();
   if (lives) {
     if (deadline_ms != 0) key.set_deadline(deadline_ms);
@@ -198,6 +181,21 @@ const CommandSpec kRows[] = {
 // clang-format on
 
 }  // namespace
+
+void build_value(Key& key, const RdbValue& value) {
+  switch (value.type) {
+    case Type::kString:
+      return String(key).assign(value.elements[0], {});
+    case Type::kList:
+      return List(key).push(ListEnd::kTail, value.elements);
+    case Type::kSet:
+      return build_set(key, value);
+    case Type::kZSet:
+      return build_zset(key, value);
+    case Type::kHash:
+      return build_hash(key, value);
+  }
+}
 
 std::optional<std::string> dump_payload(Key& key) {
   if (!key.exists()) return std::nullopt;

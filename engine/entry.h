@@ -4,11 +4,12 @@
 //
 //   entry    := meta:u32 key_size:varint key deadline:i64? value
 //   meta     := type:3 encoding:3 has_deadline:1 reserved:1 db:4 clock:20      low bits first
-//   value    := text | number | packed | large
+//   value    := text | number | packed | large | nothing
 //   text     := size:varint byte[size]                  encodings kRaw, kRawEdited of a string
 //   number   := zigzag varint                           encoding kNumber of a string
 //   packed   := see packed.h                            encodings kPacked, kPackedTimed
 //   large    := pointer:u64                             encodings kLarge of a collection; owned
+//   nothing  :=                                         encoding kCold: the value is on disk
 //
 // The clock is the time of the last access for eviction: seconds modulo 2^20, or with an LFU policy
 // a logarithmic counter (8 bits) and the minute of its last decay (12 bits). Entries are plain
@@ -37,6 +38,7 @@ enum class Encoding : uint8_t {
   kIntegers = 4,     // A set of integers inside the entry, sorted.
   kLarge = 5,        // A collection of its own allocations.
   kPackedTimed = 6,  // A small hash inside the entry, some of whose fields had a deadline.
+  kCold = 7,         // Of any type: no value here (cold_keys.h).
 };
 
 // Variable-length unsigned integers: seven bits a byte, low ones first.

@@ -45,12 +45,6 @@ uint64_t draw() {
 
 }  // namespace
 
-struct Evictor::Candidate {
-  int64_t score;
-  int db;
-  std::string key;
-};
-
 // The worst keys seen lately, best to evict last.
 class Evictor::Pool {
  public:
@@ -91,7 +85,7 @@ Evictor::Pool& Evictor::pool() {
   return own;
 }
 
-Evictor::Evictor(Executor& executor) : executor_(executor) {}
+Evictor::Evictor(Executor& executor, bool moves) : executor_(executor), moves_(moves) {}
 
 int64_t Evictor::used_bytes() const {
   return memory::used_bytes() + (other_bytes_ != nullptr ? other_bytes_(other_argument_) : 0);
@@ -144,8 +138,23 @@ bool Evictor::evict_until(int64_t limit, int64_t end_us) {
   return true;
 }
 
+EvictionPolicy Evictor::policy() const {
+  EvictionPolicy policy = executor_.limits().policy();
+  if (!moves_) return policy;
+  switch (policy) {
+    case EvictionPolicy::kVolatileLfu:
+    case EvictionPolicy::kAllKeysLfu:
+      return EvictionPolicy::kAllKeysLfu;
+    case EvictionPolicy::kVolatileRandom:
+    case EvictionPolicy::kAllKeysRandom:
+      return EvictionPolicy::kAllKeysRandom;
+    default:
+      return EvictionPolicy::kAllKeysLru;
+  }
+}
+
 bool Evictor::only_volatile() const {
-  switch (executor_.limits().policy()) {
+  switch (policy()) {
     case EvictionPolicy::kVolatileLru:
     case EvictionPolicy::kVolatileLfu:
     case EvictionPolicy::kVolatileRandom:
@@ -158,7 +167,7 @@ bool Evictor::only_volatile() const {
 
 int64_t Evictor::score(const Entry* entry, int64_t now_ms) const {
   if (only_volatile() && !entry->has_deadline()) return -1;
-  switch (executor_.limits().policy()) {
+  switch (policy()) {
     case EvictionPolicy::kVolatileLru:
     case EvictionPolicy::kAllKeysLru:
       return idle_seconds(entry, now_ms);
@@ -185,7 +194,7 @@ size_t Evictor::gather(const Slot& slot, uint32_t position, size_t wanted, Batch
   for (uint32_t words = 0; count == 0 && words < kWordsMax; words += step) {
     at = slot.table.scan(static_cast<uint32_t>(at), step, [&](const uint64_t* word) {
       if (volatile_only && !(EntryTable::flags(*word) & kWordHasDeadline)) return;
-      if (count == wanted) return;
+      if (count == wanted || (EntryTable::flags(*word) & kWordCold)) return;
       (*batch)[count] = EntryTable::node(*word);
       __builtin_prefetch((*batch)[count++]);
     });
@@ -218,21 +227,26 @@ bool Evictor::sample(Pool* pool, int wanted, int64_t now_ms) {
   return found != 0;
 }
 
+std::optional<Evictor::Candidate> Evictor::find_worst(int64_t now_ms) {
+  Pool& candidates = pool();
+  EvictionPolicy now = policy();
+  candidates.adapt(now, this);
+  bool random = now == EvictionPolicy::kAllKeysRandom || now == EvictionPolicy::kVolatileRandom;
+  auto samples = static_cast<int>(
+      random ? 1 : std::clamp<int64_t>(executor_.limits().maxmemory_samples, 1, kSamplesMax));
+  if (!random || candidates.empty()) {
+    if (!sample(&candidates, samples, now_ms) && candidates.empty()) return std::nullopt;
+  }
+  return candidates.take_worst();
+}
+
 bool Evictor::evict_one(int64_t now_ms) {
   // A candidate may have been used or removed since it was seen, hence the limit.
   constexpr int kTries = 64;
-  Pool& candidates = pool();
-  EvictionPolicy policy = executor_.limits().policy();
-  candidates.adapt(policy, this);
-  bool random =
-      policy == EvictionPolicy::kAllKeysRandom || policy == EvictionPolicy::kVolatileRandom;
-  auto samples = static_cast<int>(
-      random ? 1 : std::clamp<int64_t>(executor_.limits().maxmemory_samples, 1, kSamplesMax));
   for (int i = 0; i < kTries; ++i) {
-    if (!random || candidates.empty()) {
-      if (!sample(&candidates, samples, now_ms) && candidates.empty()) return false;
-    }
-    if (evict(candidates.take_worst(), now_ms)) return true;
+    std::optional<Candidate> worst = find_worst(now_ms);
+    if (!worst) return false;
+    if (evict(*worst, now_ms)) return true;
   }
   return true;
 }

@@ -3,12 +3,17 @@
 // Keeps the data set below maxmemory by removing the keys that the policy likes least, as Redis
 // does: a few keys are sampled, the worst ones seen lately are remembered, the worst of those goes.
 //
+// Where storage takes them, keys that memory has no room for are not removed but moved to disk
+// (cold_keys.h): then it only says which ones.
+//
 // Memory is what live objects take plus what the process reports besides (clients' buffers). What
 // is deleted already but not freed yet is freed before anything is evicted.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <optional>
+#include <string>
 
 #include "engine/executor.h"
 
@@ -17,12 +22,23 @@ namespace dyno {
 // Thread-safe.
 class Evictor {
  public:
-  explicit Evictor(Executor& executor);
+  // With `moves` every key may go, since none is lost: by LFU or at random where the policy says
+  // so, else by LRU.
+  explicit Evictor(Executor& executor, bool moves = false);
 
   // Called before every command while there is a limit: cheap while memory is well below it. True
   // when used memory is within maxmemory, or at least on its way there: half a millisecond is spent
   // at most, and later calls go on. No slot is locked by the caller.
   [[nodiscard]] bool make_room();
+
+  struct Candidate {
+    int64_t score;
+    int db;
+    std::string key;
+  };
+  // The key that is to go next, as far as is known: it may have been used or removed since it was
+  // looked at. Nothing when there is none. No slot is locked by the caller.
+  [[nodiscard]] std::optional<Candidate> find_worst(int64_t now_ms);
 
   // Bytes beside the data set that count, e.g. of clients' buffers. Set before the threads start.
   void set_other_bytes(int64_t (*read)(void*), void* argument) {
@@ -31,16 +47,15 @@ class Evictor {
   }
   // What is compared with maxmemory.
   [[nodiscard]] int64_t used_bytes() const;
+  // An estimate of it, cheap, and exact in what this thread itself did.
+  [[nodiscard]] int64_t estimated_bytes() const;
 
  private:
   static constexpr int kSamplesMax = 64;
   using Batch = std::array<const Entry*, kSamplesMax>;
-  struct Candidate;
   class Pool;
   [[nodiscard]] static Pool& pool();
 
-  // An estimate of used_bytes() that is exact in what this thread itself did.
-  [[nodiscard]] int64_t estimated_bytes() const;
   [[nodiscard]] bool evict_until(int64_t limit, int64_t end_us);
   // Removes one key; false when the policy finds none.
   [[nodiscard]] bool evict_one(int64_t now_ms);
@@ -54,8 +69,10 @@ class Evictor {
   // How much the policy would like the key to go; -1 when it may not.
   [[nodiscard]] int64_t score(const Entry* entry, int64_t now_ms) const;
   [[nodiscard]] bool only_volatile() const;
+  [[nodiscard]] EvictionPolicy policy() const;
 
   Executor& executor_;
+  const bool moves_;
   int64_t (*other_bytes_)(void*) = nullptr;
   void* other_argument_ = nullptr;
 };

@@ -139,6 +139,7 @@ void Executor::run(Session& session, Args args, Reply& reply, int64_t now_ms,
   const CommandSpec* spec = commands_.find(args);
   stats().commands.add();
   session.last_command = spec;
+  session.awaits_disk = false;
   if (spec != nullptr && spec->is_container() && args.size() == 2 && is_word(args[1], "HELP") &&
       session.authenticated && !session.in_multi) [[unlikely]] {
     return help(*spec, reply);
@@ -167,6 +168,11 @@ void Executor::run(Session& session, Args args, Reply& reply, int64_t now_ms,
     context.hashed = prefetch->hash;
   }
   call(context);
+  if (!session.awaits_disk) [[likely]] {
+    session.disk_asks = 0;
+  } else {
+    stats().commands.add(-1);
+  }
 }
 
 void Executor::queue(Session& session, const CommandSpec& spec, Args args, Reply& reply) {
@@ -194,10 +200,6 @@ void Executor::end_multi(Session& session) {
 
 void Executor::call(Context& context) {
   const CommandSpec& spec = *context.spec;
-  if (monitored_.load(std::memory_order_relaxed) && observer_ != nullptr &&
-      !(spec.flags & (kNoMonitor | kAdmin))) {
-    observer_->on_command(context.session, spec, context.args);
-  }
   uint64_t started = cycles();
   context.db = keyspace_.physical_db(context.session.db);
   if (has_one_key(spec, context.args)) [[likely]] {
@@ -207,26 +209,54 @@ void Executor::call(Context& context) {
     slot.lock.lock();
     if (slot.side == nullptr && context.db == keyspace_.physical_db(context.session.db))
         [[likely]] {
-      if (context.effects == nullptr) [[likely]] {
-        spec.body(context);
+      if (cold_gate_ != nullptr && cold_gate_->holds_command(context, context.db)) [[unlikely]] {
+        slot.lock.unlock();
       } else {
-        run_body(context);
-        context.effects->commit();
+        announce(context);
+        if (context.effects == nullptr) [[likely]] {
+          spec.body(context);
+        } else {
+          run_body(context);
+          context.effects->commit();
+        }
+        slot.lock.unlock();
       }
-      slot.lock.unlock();
     } else {
       slot.lock.unlock();
       run_locked(context);
     }
   } else if (spec.keys.first == 0 && spec.find_keys == nullptr && !(spec.flags & kLocksAll)) {
+    announce(context);
     spec.body(context);
   } else {
     run_locked(context);
   }
+  if (context.session.awaits_disk) [[unlikely]]
+    return;
   if (context.failed) stats().errors.add();
   if (observer_ != nullptr) {
     observer_->on_done(context.session, spec, context.args, cycles() - started, context.failed);
   }
+}
+
+void Executor::announce(const Context& context) const {
+  if (monitored_.load(std::memory_order_relaxed) && observer_ != nullptr &&
+      !(context.spec->flags & (kNoMonitor | kAdmin))) {
+    observer_->on_command(context.session, *context.spec, context.args);
+  }
+}
+
+void Executor::ask_ahead(const Session& session, Args args) const {
+  const CommandSpec* spec = commands_.find(args);
+  if (spec == nullptr) return;
+  cold_gate_->ask_ahead(*spec, args, keyspace_.physical_db(session.db));
+}
+
+bool Executor::lacks_values(Context& context, const LockSet& locks) {
+  if (cold_gate_ == nullptr) [[likely]]
+    return false;
+  bool lacks = cold_gate_->holds_command(context, context.db);
+  return cold_gate_->holds_waiters(context, slots_to_serve(locks)) || lacks;
 }
 
 void Executor::run_body(Context& context) {
@@ -272,8 +302,13 @@ void Executor::run_locked(Context& context) {
   locks.seal();
   lock_for(context, &locks);
   prefetch_keys(context.db, locks);
-  run_body(context);
-  finish(context, locks);
+  if (lacks_values(context, locks)) [[unlikely]] {
+    locks.unlock(keyspace_);
+  } else {
+    announce(context);
+    run_body(context);
+    finish(context, locks);
+  }
   locks.give_back();
 }
 
@@ -313,7 +348,22 @@ void Executor::lock_for(Context& context, LockSet* locks) {
   }
 }
 
-void Executor::run_queue(Context& exec) {
+bool Executor::queue_lacks_values(Context& exec, const LockSet& locks) {
+  if (cold_gate_ == nullptr) [[likely]]
+    return false;
+  bool lacks = cold_gate_->holds_waiters(exec, slots_to_serve(locks));
+  for (const QueuedCommand& queued : exec.session.queue) {
+    Context context{*this, keyspace_, limits_, exec.session, exec.reply};
+    context.spec = queued.spec;
+    context.args = queued.args;
+    context.failed = exec.failed;
+    lacks |= cold_gate_->holds_command(context, exec.db);
+    exec.failed = context.failed;
+  }
+  return lacks;
+}
+
+bool Executor::run_queue(Context& exec) {
   Session& session = exec.session;
   LockSet locks;
   for (const QueuedCommand& queued : session.queue) {
@@ -323,6 +373,10 @@ void Executor::run_queue(Context& exec) {
   for (const WatchedKey& watched : session.watched) locks.add(keyspace_.hash(watched.key).slot());
   locks.seal();
   lock_for(exec, &locks);
+  if (queue_lacks_values(exec, locks)) [[unlikely]] {
+    locks.unlock(keyspace_);
+    return exec.failed;
+  }
   bool aborted = session.watch != nullptr && session.watch->touched.load();
   aborted |= watched_key_expired(exec);
   if (aborted) {
@@ -353,6 +407,7 @@ void Executor::run_queue(Context& exec) {
     }
   }
   finish(exec, locks);
+  return true;
 }
 
 void Executor::end(Session& session) {

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/cold_gate.h"
 #include "engine/command.h"
 #include "engine/context.h"
 #include "engine/keyspace.h"
@@ -50,7 +51,8 @@ class Executor {
     KeyHash hash{};  // Of args[1], to be given to run().
   };
 
-  // Runs one request of a client; the reply is appended. Inside MULTI it is queued instead.
+  // Runs one request of a client; the reply is appended. Inside MULTI it is queued instead. When
+  // the session awaits_disk afterwards it has not run and is to be tried again.
   // `prefetch` is what prefetch_slot() filled for the same arguments, or null.
   void run(Session& session, Args args, Reply& reply, int64_t now_ms,
            const Prefetch* prefetch = nullptr);
@@ -75,13 +77,16 @@ class Executor {
   void prefetch_elements(const Session& session, const Prefetch& prefetch, std::string_view name,
                          std::span<const std::string_view> elements) const;
 
+  // A request that stands behind one that awaits the disk: asks for its values, too.
+  void ask_ahead(const Session& session, Args args) const;
+
   // Runs what is no command, but changes keys as commands do: locks the slots, or all of them, then
   // serves whoever waited for the changes.
   void run_under_locks(std::vector<SlotIndex> slots, bool all, int64_t now_ms,
                        const std::function<void()>& body);
 
-  // Runs the queue of a transaction; called by EXEC's body.
-  void run_queue(Context& exec);
+  // Runs the queue of a transaction; called by EXEC's body. False when it has to wait for the disk.
+  [[nodiscard]] bool run_queue(Context& exec);
   // Watches a key for the session; the key's slot is locked.
   void watch(Context& context, std::string_view name);
   // Leaves MULTI: the queue is dropped and watched keys are forgotten.
@@ -94,6 +99,10 @@ class Executor {
 
   void set_observer(CommandObserver* observer) { observer_ = observer; }
   void set_recorder(EffectRecorder* recorder) { recorder_ = recorder; }
+  // Values may be on disk. Before the first command runs.
+  void set_cold_gate(ColdGate* gate) { cold_gate_ = gate; }
+  // Null where all values are in memory.
+  [[nodiscard]] ColdGate* cold_gate() const { return cold_gate_; }
   // MONITOR has listeners.
   void set_monitored(bool monitored) { monitored_.store(monitored, std::memory_order_relaxed); }
   // Commands that write are refused with this text from now on; with none, no longer. Any thread.
@@ -119,6 +128,12 @@ class Executor {
   void help(const CommandSpec& container, Reply& reply) const;
   void queue(Session& session, const CommandSpec& spec, Args args, Reply& reply);
   void call(Context& context);
+  // Tells MONITOR's listeners that the command runs.
+  void announce(const Context& context) const;
+  // Under the locks: true when values are missing that the command, or a waiter, would look at.
+  [[nodiscard]] bool lacks_values(Context& context, const LockSet& locks);
+  // The same for the commands of a transaction.
+  [[nodiscard]] bool queue_lacks_values(Context& exec, const LockSet& locks);
   // What the body records is one command's.
   static void run_body(Context& context);
   void run_locked(Context& context);
@@ -127,6 +142,8 @@ class Executor {
   void add_destinations(LockSet* locks) const;
   // Locks the set, widened by what waiters may need.
   void lock_for(Context& context, LockSet* locks);
+  // Locked slots in which somebody may wait.
+  [[nodiscard]] std::vector<SlotIndex> slots_to_serve(const LockSet& locks) const;
   // Serves whoever waited for what was written, commits all of it, and unlocks.
   void finish(Context& context, const LockSet& locks);
   // Adds to `served` whom to wake.
@@ -144,6 +161,7 @@ class Executor {
   const Limits& limits_;
   CommandObserver* observer_ = nullptr;
   EffectRecorder* recorder_ = nullptr;
+  ColdGate* cold_gate_ = nullptr;
   std::atomic<bool> monitored_{false};
   std::atomic<bool> refuses_writes_{false};
   std::mutex refusal_mutex_;

@@ -28,19 +28,19 @@ void Executor::add_destinations(LockSet* locks) const {
   }
 }
 
+std::vector<SlotIndex> Executor::slots_to_serve(const LockSet& locks) const {
+  if (!locks.all) return locks.slots;
+  std::vector<SlotIndex> slots;
+  for (uint32_t i = 0; i < kSlotCount; ++i) {
+    auto index = static_cast<SlotIndex>(i);
+    if (keyspace_.slot(index).side != nullptr) slots.push_back(index);
+  }
+  return slots;
+}
+
 void Executor::finish(Context& context, const LockSet& locks) {
   Served served;
-  if (locks.all) {
-    std::vector<SlotIndex> changed;
-    for (uint32_t i = 0; i < kSlotCount; ++i) {
-      if (keyspace_.slot(static_cast<SlotIndex>(i)).side != nullptr) {
-        changed.push_back(static_cast<SlotIndex>(i));
-      }
-    }
-    serve_waiters(context, changed, &served);
-  } else {
-    serve_waiters(context, locks.slots, &served);
-  }
+  serve_waiters(context, slots_to_serve(locks), &served);
   if (context.effects != nullptr) context.effects->commit();
   // Nobody hears of what is not committed.
   for (const std::shared_ptr<Waiter>& waiter : served) {

@@ -162,7 +162,7 @@ void copy(Context& c) {
   if (db == c.db && c.args[1] == c.args[2]) return c.error(errors::kSameObject);
   Key from(c, c.args[1], Key::Use::kRead);
   if (!from.exists()) return c.reply.integer(0);
-  Key to(c, c.args[2], Key::Use::kWrite, db);
+  Key to(c, c.args[2], Key::Use::kReplace, db);
   if (to.exists() && !replace) return c.reply.integer(0);
   from.find();
   bool expires = word_expires(from);
@@ -181,7 +181,7 @@ void move(Context& c) {
   if (*db == c.db) return c.error(errors::kSameObject);
   Key from(c, c.args[1], Key::Use::kWrite);
   if (!from.exists()) return c.reply.integer(0);
-  Key to(c, c.args[1], Key::Use::kWrite, *db);
+  Key to(c, c.args[1], Key::Use::kReplace, *db);
   if (to.exists()) return c.reply.integer(0);
   move_value(from, to);
   from.changed();
@@ -236,16 +236,16 @@ constexpr auto kGroup = CommandGroup::kGeneric;
 
 // clang-format off
 const CommandSpec kRows[] = {
-    {"DEL", -2, kWrite, kAllKeys, kGroup, "1.0.0", "O(N) with N the number of keys",
+    {"DEL", -2, kWrite | kKeepsCold, kAllKeys, kGroup, "1.0.0", "O(N) with N the number of keys",
      "Deletes keys; large values are freed afterwards, without keeping anybody waiting.",
      "key [key ...]", del},
-    {"UNLINK", -2, kWrite | kFast, kAllKeys, kGroup, "4.0.0", "O(N) with N the number of keys",
+    {"UNLINK", -2, kWrite | kFast | kKeepsCold, kAllKeys, kGroup, "4.0.0", "O(N) with N the number of keys",
      "Deletes keys, just as DEL does.", "key [key ...]", del},
-    {"EXISTS", -2, kReadonly | kFast, kAllKeys, kGroup, "1.0.0", "O(N) with N the number of keys",
+    {"EXISTS", -2, kReadonly | kFast | kKeepsCold, kAllKeys, kGroup, "1.0.0", "O(N) with N the number of keys",
      "Counts how many of the keys exist; one named twice counts twice.", "key [key ...]", exists},
-    {"TOUCH", -2, kReadonly | kFast, kAllKeys, kGroup, "3.2.1", "O(N) with N the number of keys",
+    {"TOUCH", -2, kReadonly | kFast | kKeepsCold, kAllKeys, kGroup, "3.2.1", "O(N) with N the number of keys",
      "Marks keys as just used and counts how many of them exist.", "key [key ...]", touch},
-    {"TYPE", 2, kReadonly | kFast, kFirstKey, kGroup, "1.0.0", "O(1)",
+    {"TYPE", 2, kReadonly | kFast | kKeepsCold, kFirstKey, kGroup, "1.0.0", "O(1)",
      "Returns the type of a key's value.", "key", type},
     {"RENAME", 3, kWrite, kTwoKeys, kGroup, "1.0.0", "O(1)",
      "Gives a key another name, in place of what had that name.", "key newkey", rename},

@@ -276,7 +276,8 @@ int64_t expire_fields(Key& key, int64_t now_ms) {
 }
 
 int64_t next_field_deadline(const Entry* entry) {
-  return entry->type() == Type::kHash ? fields_of(entry).next_deadline() : kNoDeadline;
+  if (entry->type() != Type::kHash || entry->encoding() == Encoding::kCold) return kNoDeadline;
+  return fields_of(entry).next_deadline();
 }
 
 }  // namespace dyno

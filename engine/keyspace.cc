@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "engine/blocking.h"
+#include "engine/cold_keys.h"
 #include "engine/fixed_draws.h"
 #include "engine/hash.h"
 #include "engine/reclaimer.h"
@@ -32,6 +33,7 @@ void forget_counts() {
     stats().keys[index].add(-keys);
     stats().deadlines[index].add(-deadlines);
   }
+  stats().cold_keys.add(-Keyspace::cold_count());
 }
 
 // Set by tests, before anything reads it.
@@ -133,6 +135,7 @@ void Keyspace::flush(int db, bool lazy) {
       slot.deadline_count = 0;
       set_next_deadline(static_cast<SlotIndex>(i), INT64_MAX);
     }
+    if (cold_ != nullptr) cold_->forget_all();
     forget_counts();
     reclaimer_->give(std::move(tables), entries);
   }
@@ -183,6 +186,8 @@ void Keyspace::remove(Slot& slot, uint32_t position, uint64_t* word) {
 
 Entry* Keyspace::take(Slot& slot, uint32_t position, uint64_t* word) {
   DYNO_CHECK(slot.lock.is_locked());
+  if (EntryTable::flags(*word) & kWordCold) [[unlikely]]
+    end_cold(slot, word);
   Entry* entry = EntryTable::node(*word);
   auto db = static_cast<size_t>(entry->db());
   if (EntryTable::flags(*word) & kWordHasDeadline) --slot.deadline_count;
@@ -192,7 +197,30 @@ Entry* Keyspace::take(Slot& slot, uint32_t position, uint64_t* word) {
   return entry;
 }
 
+void Keyspace::chill(Slot& slot, uint64_t* word) {
+  DYNO_CHECK(slot.lock.is_locked());
+  Entry* old = EntryTable::node(*word);
+  DYNO_CHECK(cold_ != nullptr && old->encoding() != Encoding::kCold);
+  EntryTable::set_node(word, Entry::make_like(old, old->type(), Encoding::kCold, 0));
+  EntryTable::set_flags(word, EntryTable::flags(*word) | kWordCold);
+  stats().cold_keys.add();
+  reclaimer_->give(old);
+}
+
+void Keyspace::end_cold(const Slot& slot, uint64_t* word) {
+  const Entry* entry = EntryTable::node(*word);
+  EntryTable::set_flags(word, EntryTable::flags(*word) & ~kWordCold);
+  stats().cold_keys.add(-1);
+  cold_->forget(index_of(slot), entry->db(), entry->key());
+}
+
+int64_t Keyspace::cold_count() {
+  return sum_stats([](ThreadStats& s) { return s.cold_keys.get(); });
+}
+
 void Keyspace::replace(Slot& slot, uint64_t* word, Entry* fresh) {
+  if (EntryTable::flags(*word) & kWordCold) [[unlikely]]
+    end_cold(slot, word);
   Entry* old = EntryTable::node(*word);
   auto db = static_cast<size_t>(old->db());
   if (old->has_deadline() != fresh->has_deadline()) {

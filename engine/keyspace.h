@@ -22,6 +22,7 @@
 
 namespace dyno {
 
+class ColdKeys;
 class Reclaimer;
 class SlotSide;
 struct SlotSideDelete {
@@ -49,6 +50,7 @@ using EntryTable = Table<EntryTraits>;
 
 // Flags of an entry's word, so that sweeps need not touch the entry.
 inline constexpr uint64_t kWordHasDeadline = 1;  // The key, or some field of its hash, will expire.
+inline constexpr uint64_t kWordCold = 2;         // Its value is on disk.
 
 struct Slot {
   SlotLock lock;
@@ -101,11 +103,18 @@ class Keyspace {
   [[nodiscard]] Entry* take(Slot& slot, uint32_t position, uint64_t* word);
   // Puts `fresh` in place of the entry at `word`, whose value is freed; same key, same database.
   void replace(Slot& slot, uint64_t* word, Entry* fresh);
+  // Frees the value of the entry at `word`, which is on disk. The key stays, and is cold until
+  // replace() gives it a value again.
+  void chill(Slot& slot, uint64_t* word);
+  // Who is told when cold keys are no longer that. Before the first one is made.
+  void set_cold_keys(ColdKeys* cold) { cold_ = cold; }
+  [[nodiscard]] static int64_t cold_count();
+
   // Sets or clears a word's kWordHasDeadline and keeps the count.
   void set_deadline_flag(Slot& slot, uint64_t* word, bool has_deadline);
   // Something in this slot expires at `at_ms`: it is swept soon after.
   void note_deadline(const Slot& slot, int64_t at_ms) {
-    std::atomic<int64_t>& next = next_deadline_[static_cast<size_t>(&slot - slots_.get())];
+    std::atomic<int64_t>& next = next_deadline_[index_of(slot)];
     if (at_ms < next.load(std::memory_order_relaxed)) next.store(at_ms, std::memory_order_relaxed);
   }
   // No deadline of the slot is earlier than this, in ms of Unix time. Read without the lock by
@@ -121,12 +130,18 @@ class Keyspace {
 
  private:
   void note_field_deadline(Slot& slot, uint64_t* word);
+  // The cold entry at `word` goes, or gets a value.
+  void end_cold(const Slot& slot, uint64_t* word);
+  [[nodiscard]] SlotIndex index_of(const Slot& slot) const {
+    return static_cast<SlotIndex>(&slot - slots_.get());
+  }
 
   uint64_t hash_seed_;
   std::unique_ptr<Slot[]> slots_;
   std::unique_ptr<std::atomic<int64_t>[]> next_deadline_;
   std::array<std::atomic<int>, 16> db_map_;
   std::unique_ptr<Reclaimer> reclaimer_;
+  ColdKeys* cold_ = nullptr;
 };
 
 // The process has one seed for positions of collections' elements, drawn at start, so that nobody

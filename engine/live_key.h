@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "engine/context.h"
+#include "engine/executor.h"
 #include "protocol/byte_buffer.h"
 
 namespace dyno {

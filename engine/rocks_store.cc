@@ -29,6 +29,7 @@ namespace dyno {
 namespace {
 
 constexpr size_t kKeyHeadBytes = 3;
+constexpr double kFilterBitsPerKey = 10;
 constexpr std::string_view kOtherPrefix = "\xff\xff";
 static_assert(kSlotCount <= 0xffff, "no slot shares a prefix with other records");
 
@@ -172,6 +173,12 @@ std::string text(const rocksdb::Status& status) {
   return status.ok() ? std::string() : status.ToString();
 }
 
+// Why a directory cannot be used.
+std::string refusal(const rocksdb::Status& status) {
+  bool is_taken = status.IsIOError() && status.ToString().find("lock") != std::string::npos;
+  return is_taken ? "another process has it (" + status.ToString() + ")" : text(status);
+}
+
 }  // namespace
 
 struct RocksStore::Batch::Rep {
@@ -188,6 +195,17 @@ void RocksStore::Batch::merge(SlotIndex slot, int db, std::string_view name,
 }
 void RocksStore::Batch::put(std::string_view name, std::string_view bytes) {
   rep_->batch.Put(other_key(name), slice(bytes)).PermitUncheckedError();
+}
+void RocksStore::Batch::put_value(SlotIndex slot, int db, std::string_view name,
+                                  std::string_view bytes) {
+  rep_->batch.Put(key_of(slot, db, name), slice(bytes)).PermitUncheckedError();
+}
+void RocksStore::Batch::erase_value(SlotIndex slot, int db, std::string_view name) {
+  rep_->batch.Delete(key_of(slot, db, name)).PermitUncheckedError();
+}
+void RocksStore::Batch::erase_all_values() {
+  rep_->batch.DeleteRange(std::string(sizeof(SlotIndex), '\0'), slice(kOtherPrefix))
+      .PermitUncheckedError();
 }
 size_t RocksStore::Batch::byte_count() const {
   return rep_->batch.GetDataSize();
@@ -219,6 +237,10 @@ std::string RocksStore::open(const Options& options) {
   std::error_code error;
   std::filesystem::create_directories(options.path, error);
   if (error) return "it cannot be made: " + error.message();
+  if (options.is_scratch) {
+    std::string why = refusal(rocksdb::DestroyDB(options.path, rocksdb::Options()));
+    return why.empty() ? open_files() : why;
+  }
   std::string why = find_damage(options.path, LogPart::kLastBlock);
   if (why.empty()) why = open_files();
   if (!why.empty()) return why;
@@ -230,8 +252,12 @@ std::string RocksStore::open_files() {
   const Options& options = options_;
   rocksdb::Options db;
   db.create_if_missing = true;
-  db.merge_operator = std::make_shared<FoldOperator>(*bounds_);
-  db.compaction_filter = &rep_->filter;
+  if (options.is_scratch) {
+    db.avoid_flush_during_shutdown = true;
+  } else {
+    db.merge_operator = std::make_shared<FoldOperator>(*bounds_);
+    db.compaction_filter = &rep_->filter;
+  }
   // The default would silently end at the first damaged record, wherever it lies.
   db.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   db.track_and_verify_wals_in_manifest = true;
@@ -255,6 +281,8 @@ std::string RocksStore::open_files() {
   table.block_cache = rep_->cache;
   table.block_size = size_t{16} << 10;
   table.format_version = 5;
+  // A key is looked for in the files that have it, and not in those above them.
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kFilterBitsPerKey));
   db.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   if (options.files != nullptr) {
     rep_->env = rocksdb::NewCompositeEnv(options.files);
@@ -265,12 +293,9 @@ std::string RocksStore::open_files() {
   rocksdb::DB* opened = nullptr;
   rocksdb::Status status = rocksdb::DB::Open(db, options.path, &opened);
   rep_->db.reset(opened);
-  if (status.IsIOError() && status.ToString().find("lock") != std::string::npos) {
-    return "another process has it (" + status.ToString() + ")";
-  }
   std::string damage;
   if (status.IsCorruption()) damage = find_damage(options.path, LogPart::kAll);
-  return damage.empty() ? text(status) : damage;
+  return damage.empty() ? refusal(status) : damage;
 }
 
 void RocksStore::close() {
@@ -285,6 +310,7 @@ std::string RocksStore::write(Batch& batch, bool sync) {
   if (rep_->db == nullptr) return std::string(kIsShut);
   rocksdb::WriteOptions options;
   options.sync = sync;
+  options.disableWAL = options_.is_scratch;
   return text(rep_->db->Write(options, &batch.rep_->batch));
 }
 
@@ -320,6 +346,27 @@ std::string RocksStore::get(std::string_view name, std::string* bytes) {
   bytes->clear();
   rocksdb::Status status = rep_->db->Get({}, other_key(name), bytes);
   return status.IsNotFound() ? std::string() : text(status);
+}
+
+void RocksStore::read_keys(std::span<KeyRead> keys) {
+  std::shared_lock lock(rep_->mutex);
+  std::vector<std::string> names;
+  std::vector<rocksdb::Slice> slices;
+  names.reserve(keys.size());
+  for (const KeyRead& key : keys) {
+    names.push_back(key_of(key.slot, key.db, key.name));
+    slices.emplace_back(names.back());
+  }
+  if (rep_->db == nullptr) {
+    for (KeyRead& key : keys) key.failure = kIsShut;
+    return;
+  }
+  std::vector<std::string> values;
+  std::vector<rocksdb::Status> statuses = rep_->db->MultiGet({}, slices, &values);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (!statuses[i].IsNotFound()) keys[i].failure = text(statuses[i]);
+    keys[i].bytes = std::move(values[i]);
+  }
 }
 
 std::string RocksStore::read_slot(SlotIndex slot, const Visit& visit) {

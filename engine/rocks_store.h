@@ -8,6 +8,9 @@
 //   other records   := 0xffff name                       ->  bytes           no slot has that
 //   number
 //
+// A scratch store is for values of cold keys (cold_value.h), which nobody needs once the process
+// has ended: it is empty when it is opened, keeps no log, and its records are values, not frames.
+//
 // Records of a slot lie side by side, in any order of arrival. The write-ahead log is RocksDB's
 // own. A torn end of it is what a crash leaves and is cut off; damage anywhere else is told, and
 // nothing is opened.
@@ -21,6 +24,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +46,7 @@ class RocksStore {
     std::string path;
     size_t cache_bytes = size_t{64} << 20;   // Blocks read, and what is not yet in files.
     size_t buffer_bytes = size_t{64} << 20;  // What is gathered before it becomes a file.
+    bool is_scratch = false;
     // Null: the machine's. For tests of failing disks.
     std::shared_ptr<rocksdb::FileSystem> files;
   };
@@ -57,6 +62,10 @@ class RocksStore {
     // `frame` concerns this key alone.
     void merge(SlotIndex slot, int db, std::string_view name, std::string_view frame);
     void put(std::string_view name, std::string_view bytes);
+    // Of a scratch store.
+    void put_value(SlotIndex slot, int db, std::string_view name, std::string_view bytes);
+    void erase_value(SlotIndex slot, int db, std::string_view name);
+    void erase_all_values();
     [[nodiscard]] size_t byte_count() const;
     void clear();
 
@@ -98,6 +107,16 @@ class RocksStore {
 
   // Reads the bytes of another record; `bytes` is empty when there is none.
   [[nodiscard]] std::string get(std::string_view name, std::string* bytes);
+  // Reads the records of several keys at once, each with why it could not be read; one that is not
+  // there is empty.
+  struct KeyRead {
+    SlotIndex slot = 0;
+    int db = 0;
+    std::string_view name;
+    std::string bytes;
+    std::string failure;
+  };
+  void read_keys(std::span<KeyRead> keys);
   // visit(db, name, frame) for each key of the slot.
   using Visit = std::function<void(int db, std::string_view name, std::string_view frame)>;
   [[nodiscard]] std::string read_slot(SlotIndex slot, const Visit& visit);

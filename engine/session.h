@@ -66,6 +66,10 @@ struct Session {
   // Passed on to waiters: how the thread that serves one reaches the connection.
   std::function<void(const std::shared_ptr<Waiter>&)> wake;
 
+  // The last command did not run: values of its keys are being read from disk (cold_gate.h).
+  bool awaits_disk = false;
+  uint32_t disk_asks = 0;  // How often that was so since a command has run.
+
   // Asked by a command; the connection acts on it after the reply.
   bool close_after_reply = false;
 

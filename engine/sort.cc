@@ -19,6 +19,7 @@
 
 #include "engine/command.h"
 #include "engine/context.h"
+#include "engine/executor.h"
 #include "engine/hash.h"
 #include "engine/list.h"
 #include "engine/set.h"
@@ -54,7 +55,7 @@ class Pattern {
     }
     if (names_nothing_) return false;
     DYNO_CHECK(c.holds_all);
-    name_.assign(prefix_).append(element).append(suffix_);
+    name_key(element);
     Key key(c, name_, Key::Use::kRead);
     if (field_.empty()) {
       if (!key.is(Type::kString)) return false;
@@ -68,7 +69,16 @@ class Pattern {
     return true;
   }
 
+  // Whether the value that look_up() would read is on disk; asks for it.
+  bool is_cold(Context& c, std::string_view element) {
+    if (is_element_ || names_nothing_) return false;
+    name_key(element);
+    return c.executor.cold_gate()->holds_key(c, name_, c.db);
+  }
+
  private:
+  void name_key(std::string_view element) { name_.assign(prefix_).append(element).append(suffix_); }
+
   bool is_element_;
   bool names_nothing_;
   std::string_view prefix_;
@@ -195,6 +205,21 @@ bool read_score(std::string_view text, double* score) {
 }
 
 // Finds what each element is sorted by; false when something is no number.
+// True when values that the patterns name are on disk: the command is to be tried again.
+bool lacks_values(Context& c, std::span<Pattern> patterns, std::span<const Row> rows) {
+  if (c.executor.cold_gate() == nullptr) return false;
+  bool lacks = false;
+  for (const Row& row : rows) {
+    for (Pattern& pattern : patterns) lacks |= pattern.is_cold(c, row.element);
+  }
+  if (lacks && c.in_exec && !c.failed) {
+    // What ran before it in the transaction cannot run twice.
+    c.session.awaits_disk = false;
+    c.error("ERR SORT in a transaction needs values that are on disk: read them first");
+  }
+  return lacks;
+}
+
 bool weigh(Context& c, Options* options, Rows* rows) {
   bool all_numbers = true;
   bool has_pattern = !options->by.empty();
@@ -296,6 +321,7 @@ void sort_with(Context& c, bool may_store) {
   auto from = static_cast<size_t>(first);
   auto wanted = static_cast<size_t>(count);
   if (!options.keeps_order) {
+    if (lacks_values(c, options.by, rows.rows)) return;
     if (!weigh(c, &options, &rows)) {
       return c.error("ERR One or more scores can't be converted into double");
     }
@@ -304,6 +330,7 @@ void sort_with(Context& c, bool may_store) {
     std::reverse(rows.rows.begin(), rows.rows.end());
   }
   std::span<const Row> chosen = std::span(rows.rows).subspan(from, wanted);
+  if (lacks_values(c, options.get, chosen)) return;
   options.has_destination ? store_rows(c, &options, chosen) : reply_rows(c, &options, chosen);
 }
 

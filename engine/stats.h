@@ -28,6 +28,7 @@ class Counter {
 struct alignas(64) ThreadStats {
   std::array<Counter, kDatabaseCount> keys;       // Keys in each physical database.
   std::array<Counter, kDatabaseCount> deadlines;  // Those of them that will expire.
+  Counter cold_keys;                              // Those whose values are on disk.
   Counter commands;
   Counter keyspace_hits;
   Counter keyspace_misses;

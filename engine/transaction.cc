@@ -24,7 +24,10 @@ void exec(Context& c) {
   } else {
     // What runs is no longer being queued: a command of the queue may look at that.
     session.in_multi = false;
-    c.executor.run_queue(c);
+    if (!c.executor.run_queue(c)) {
+      session.in_multi = true;
+      return;
+    }
   }
   c.executor.end_multi(session);
 }

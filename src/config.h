@@ -64,7 +64,7 @@ enum class DebugAccess : uint8_t { kNo, kYes, kLocal };
 enum class RingFailover : uint8_t { kDatacenter, kAll };
 // Nodes share a machine in tests and trials: only there is it given up when another has it.
 inline constexpr std::string_view kAdminListenDefault = "127.0.0.1:22222";
-enum class StorageMode : uint8_t { kOff, kDurable };
+enum class StorageMode : uint8_t { kOff, kSpill, kDurable };
 enum class StorageFsync : uint8_t { kAlways, kEverysec, kNo };
 enum class LogLevel : uint8_t { kDebug, kVerbose, kNotice, kWarning, kNothing };
 enum class LogFormat : uint8_t { kText, kLogfmt, kJson };
@@ -119,6 +119,7 @@ struct Config {
     std::atomic<int64_t> queue_bytes_max{0};
     std::atomic<int64_t> cache_bytes{0};
     std::atomic<int64_t> buffer_bytes{0};
+    std::atomic<int64_t> readers{0};
   } storage;
 
   struct Server {

@@ -33,7 +33,7 @@ constexpr std::array<std::string_view, 3> kLogFormatNames = {"text", "logfmt", "
 constexpr std::array<std::string_view, 4> kLevelNames = {"dc_one", "dc_quorum", "dc_safe_quorum",
                                                          "dc_each_safe_quorum"};
 constexpr std::array<std::string_view, 2> kFailoverNames = {"datacenter", "all"};
-constexpr std::array<std::string_view, 2> kStorageModeNames = {"off", "durable"};
+constexpr std::array<std::string_view, 3> kStorageModeNames = {"off", "spill", "durable"};
 constexpr std::array<std::string_view, 3> kFsyncNames = {"always", "everysec", "no"};
 // In the order of EvictionPolicy.
 constexpr std::array<std::string_view, 8> kPolicyNames = {
@@ -278,8 +278,9 @@ void add_storage_rows(std::vector<ConfigRow>& rows, Config& config) {
         .shape = one_of(kStorageModeNames),
         .fallback = "off",
         .number = bind(storage.mode),
-        .doc = "off: the data lives in memory alone. durable: it is on disk too, and there again "
-               "after a restart."},
+        .doc = "off: the data lives in memory alone. spill: what memory.maxmemory has no room for "
+               "moves to disk and comes back when it is used. durable: all of it is on disk too, "
+               "and there again after a restart."},
        {.name = "storage.path",
         .alias = "dir",
         .shape = {.kind = ConfigKind::kText},
@@ -310,7 +311,12 @@ void add_storage_rows(std::vector<ConfigRow>& rows, Config& config) {
         .fallback = "64mb",
         .number = bind(storage.buffer_bytes),
         .doc = "Memory in which writes are gathered before they become a file; up to three of "
-               "them, and four times as much of the log is kept."}});
+               "them, and four times as much of the log is kept."},
+       {.name = "storage.readers",
+        .shape = integer(1, 64),
+        .fallback = "4",
+        .number = bind(storage.readers),
+        .doc = "Threads that read values back from disk, where storage.mode is spill."}});
 }
 
 void add_server_rows(std::vector<ConfigRow>& rows, Config::Server& server, Limits& limits) {

@@ -23,6 +23,7 @@
 #include "src/ring_node.h"
 #include "src/server.h"
 #include "src/slow_log.h"
+#include "src/spill.h"
 #include "src/storage.h"
 
 namespace dyno {
@@ -178,9 +179,17 @@ void add_memory(Server& server, std::string* text) {
   s.add("lazyfreed_objects", server.keyspace().reclaimer().freed());
 }
 
+void add_store(const RocksStore::Figures& store, Section& s) {
+  s.add("storage_disk_bytes", store.disk_bytes);
+  s.add("storage_memory_bytes", store.memory_bytes);
+  s.add("storage_compaction_debt_bytes", store.compaction_debt_bytes);
+  s.add("storage_writes_delayed", store.is_delayed ? 1 : 0);
+  s.add("storage_cache_hits", store.cache_hits);
+  s.add("storage_cache_misses", store.cache_misses);
+}
+
 void add_storage(Storage& storage, Section& s) {
   WriteLog::Figures log = storage.log_figures();
-  RocksStore::Figures store = storage.store_figures();
   s.add("storage_queue_bytes", log.queue_bytes);
   s.add("storage_appended_bytes", log.appended_bytes);
   s.add("storage_batches", log.batches);
@@ -192,12 +201,24 @@ void add_storage(Storage& storage, Section& s) {
   s.add("storage_slots_read", storage.warm_up().slots_done());
   s.add("storage_keys_read", storage.warm_up().keys_read());
   s.add("storage_refused_records", storage.refused_records());
-  s.add("storage_disk_bytes", store.disk_bytes);
-  s.add("storage_memory_bytes", store.memory_bytes);
-  s.add("storage_compaction_debt_bytes", store.compaction_debt_bytes);
-  s.add("storage_writes_delayed", store.is_delayed ? 1 : 0);
-  s.add("storage_cache_hits", store.cache_hits);
-  s.add("storage_cache_misses", store.cache_misses);
+  add_store(storage.store_figures(), s);
+}
+
+void add_spill(Spill& spill, Section& s) {
+  Spill::Figures figures = spill.figures();
+  s.add("storage_cold_keys", Keyspace::cold_count());
+  s.add("storage_values_moved", figures.moved);
+  s.add("storage_moved_bytes", figures.moved_bytes);
+  s.add("storage_moves_in_vain", figures.kept);
+  s.add("storage_values_read", figures.read);
+  s.add("storage_read_usec", figures.read_us);
+  s.add("storage_read_usec_max", figures.read_us_max);
+  s.add("storage_values_wanted", figures.wanted);
+  s.add("storage_failures", figures.failures);
+  s.add("storage_records_not_erased", figures.forgotten_lost);
+  s.add("storage_is_stuck", figures.is_stuck ? 1 : 0);
+  s.add("storage_last_error", figures.write_failure);
+  add_store(spill.store_figures(), s);
 }
 
 void add_persistence(Server& server, std::string* text) {
@@ -224,6 +245,7 @@ void add_persistence(Server& server, std::string* text) {
   s.add("aof_last_bgrewrite_status", "ok");
   s.add("aof_last_write_status", is_failing ? "err" : "ok");
   if (storage != nullptr) add_storage(*storage, s);
+  if (server.spill() != nullptr) add_spill(*server.spill(), s);
 }
 
 // A turn of a network thread's loop is what a request may have to wait for before it is looked at.

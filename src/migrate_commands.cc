@@ -19,7 +19,9 @@
 // It is not run inside MULTI, which would keep the slots locked. MONITOR and the slow log do not
 // show it, because its arguments have a password among them.
 #include <algorithm>
+#include <chrono>
 #include <semaphore>
+#include <thread>
 
 #include "engine/dump.h"
 #include "engine/effect.h"
@@ -165,14 +167,25 @@ void Migration::pack(std::string_view name) {
   Sent sent{name, 0, {}};
   std::optional<std::string> payload;
   int64_t ttl_ms = 0;
-  with_key(name, sent.session, [&](Context& context) {
+  bool is_on_disk = false;
+  auto pack_value = [&](Context& context) {
     context.db = sent.db = c_.keyspace.physical_db(c_.session.db);
+    ColdGate* gate = c_.executor.cold_gate();
+    is_on_disk = gate != nullptr && gate->holds_key(context, name, context.db);
+    if (is_on_disk) return;
     Key key(context, name, Key::Use::kRead);
     payload = dump_payload(key);
     if (!payload) return;
     if (key.deadline() >= 0) ttl_ms = std::max<int64_t>(key.deadline() - context.now_ms, 1);
     if (!options_.copies) c_.executor.watch(context, name);
-  });
+  };
+  with_key(name, sent.session, pack_value);
+  // This thread may wait: another one drives its loop meanwhile (loop_drivers.h).
+  for (int64_t waited_ms = 0; is_on_disk; ++waited_ms) {
+    if (waited_ms == options_.timeout_ms) return fail_io("reading the key from disk");
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    with_key(name, sent.session, pack_value);
+  }
   if (!payload) return;
   found_ = true;
   std::string ttl = std::to_string(ttl_ms);
@@ -246,7 +259,7 @@ void Migration::acknowledged(Sent& sent) {
   bool changed = false;
   with_key(sent.name, sent.session, [&](Context& context) {
     context.db = sent.db;
-    Key key(context, sent.name, Key::Use::kWrite);
+    Key key(context, sent.name, Key::Use::kReplace);
     if (!key.exists()) return;
     changed = sent.session.watch->touched.load();
     if (changed) return;

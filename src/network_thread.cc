@@ -13,6 +13,7 @@
 #include "src/lane_driver.h"
 #include "src/ring_node.h"
 #include "src/server.h"
+#include "src/spill.h"
 #include "src/storage.h"
 #include "src/written_frames.h"
 
@@ -108,7 +109,7 @@ bool NetworkThread::take_over(uint64_t taken_turn) {
   return true;
 }
 
-void NetworkThread::take_back(Client& client, std::vector<Frame> written) {
+void NetworkThread::take_back(Client& client, size_t size, std::vector<Frame> written) {
   if (lane_) {
     lane_->publish(std::move(written));
     lane_->store().release_watermark();
@@ -122,7 +123,7 @@ void NetworkThread::take_back(Client& client, std::vector<Frame> written) {
   client.waits_for_write = false;
   hold_for_others(client);  // Its last write was another thread's.
   loop_.add(client.facts.fd, EPOLLIN, &client);
-  after_command(client);
+  end_request(client, size);
   std::vector<std::function<void(Client&)>> deferred;
   deferred.swap(client.deferred);
   schedule(client);
@@ -432,7 +433,12 @@ void NetworkThread::prefetch_elements() {
 void NetworkThread::run_batch() {
   if (batch_.size() > 1) prefetch_batch();
   for (const Request& r : batch_) {
-    if (r.client->closing == CloseReason::kNone && may_run(*r.client)) run_request(r);
+    if (r.client->closing != CloseReason::kNone) continue;
+    if (may_run(*r.client)) {
+      run_request(r);
+    } else if (r.client->awaits_disk && r.client->paused && r.arg_count != 0) {
+      server_.executor().ask_ahead(*r.client, {batch_args_.data() + r.first_arg, r.arg_count});
+    }
   }
   for (const Request& r : batch_) {
     Client& client = *r.client;
@@ -457,14 +463,31 @@ void NetworkThread::run_request(Request request) {
   }
   if (!args.empty() && server_.holds_back(client, args)) [[unlikely]]
     return pause(client);
-  if (storage_ != nullptr && !args.empty() && disk_holds_back(client, args)) [[unlikely]]
+  bool uses_disk = storage_ != nullptr || spill_ != nullptr;
+  if (uses_disk && !args.empty() && disk_holds_back(client, args)) [[unlikely]]
     return pause(client);
   if (lane_ && !args.empty() && ring_takes(request, args)) [[unlikely]]
     return;
-  client.in.consume(request.size);
-  client.parsed -= request.size;
-  if (args.empty()) return;
+  if (args.empty()) {
+    client.in.consume(request.size);
+    client.parsed -= request.size;
+    return;
+  }
   execute(request, args);
+  if (!client.awaits_disk) [[likely]]
+    client.parsed -= request.size;
+  end_request(client, request.size);
+}
+
+void NetworkThread::end_request(Client& client, size_t size) {
+  if (client.awaits_disk) [[unlikely]] {
+    // Values may have come before anybody knew that it waits for them.
+    awaits_disk_.store(true);
+    pause(client);
+    if (!spill_->is_reading()) disk_moved();
+    return;
+  }
+  client.in.consume(size);
   after_command(client);
 }
 
@@ -502,9 +525,10 @@ void NetworkThread::execute(const Request& request, Args args) {
   server_.executor().run(client, args, client.reply, now_ms, prefetch);
   if (turn_.compare_exchange_strong(turn, turn + 1, std::memory_order_acq_rel)) [[likely]]
     return;
-  loop_.post([this, id = client.id, written = WrittenFrames::take()]() mutable {
-    take_back(*clients_.at(id), std::move(written));
-  });
+  loop_.post(
+      [this, id = client.id, size = request.size, written = WrittenFrames::take()]() mutable {
+        take_back(*clients_.at(id), size, std::move(written));
+      });
   throw TakenOver{};
 }
 
@@ -590,9 +614,14 @@ void NetworkThread::disk_moved() {
 }
 
 bool NetworkThread::disk_holds_back(Client& client, Args args) {
-  if (!storage_->holds_back(client, args)) return false;
+  if (!has_to_wait(client, args)) return false;
   // Asked again, since the disk may have moved before it could know that somebody waits.
   awaits_disk_.store(true);
+  return has_to_wait(client, args);
+}
+
+bool NetworkThread::has_to_wait(const Client& client, Args args) {
+  if (spill_ != nullptr) return spill_->holds_back(client, args);
   return storage_->holds_back(client, args);
 }
 

@@ -35,6 +35,7 @@ namespace dyno {
 class LaneDriver;
 class RingNode;
 class Server;
+class Spill;
 class Storage;
 struct Waiter;
 
@@ -78,6 +79,8 @@ class NetworkThread {
   void await_disk() { awaits_disk_.store(true); }
   // Before the thread starts: replies and requests may have to wait for the disk.
   void join_storage(Storage& storage) { storage_ = &storage; }
+  // Before the thread starts: requests may have to wait for values on disk, or for room.
+  void join_spill(Spill& spill) { spill_ = &spill; }
   // Before the thread starts: it is to serve a lane of the ring too.
   void join_ring(RingNode& node);
   void post(std::function<void()> task) { loop_.post(std::move(task)); }
@@ -109,8 +112,11 @@ class NetworkThread {
 
   // Makes the loop's state that of one where no request is in flight but the long command's.
   [[nodiscard]] bool take_over(uint64_t taken_turn);
-  // The long command of a client that was left behind is done.
-  void take_back(Client& client, std::vector<Frame> written);
+  // The long command of a client that was left behind is done; it had `size` bytes.
+  void take_back(Client& client, size_t size, std::vector<Frame> written);
+  // The client's command has ended, or has to be tried again: its request of `size` bytes is gone
+  // then or stays.
+  void end_request(Client& client, size_t size);
   // Runs the executor for a request, as the owner of the client only.
   void execute(const Request& request, Args args);
   // What follows a command: reply mode, blocking, a long reply.
@@ -132,6 +138,7 @@ class NetworkThread {
   [[nodiscard]] bool ring_takes(const Request& request, Args args);
   // True when the request has to wait for the disk.
   [[nodiscard]] bool disk_holds_back(Client& client, Args args);
+  [[nodiscard]] bool has_to_wait(const Client& client, Args args);
   // True when the client's replies have to wait for the disk.
   [[nodiscard]] bool disk_holds_reply(Client& client);
   // The client's command has run: if it wrote, its reply waits.
@@ -166,7 +173,8 @@ class NetworkThread {
   Client* running_ = nullptr;  // Whose command runs; read by who takes over.
   NetworkStats stats_;
   std::unique_ptr<LaneDriver> lane_;  // Null on a node that is alone.
-  Storage* storage_ = nullptr;        // Null where data lives in memory alone.
+  Storage* storage_ = nullptr;        // Null where nothing outlives the process.
+  Spill* spill_ = nullptr;            // Null where all values are in memory.
   uint64_t written_position_ = 0;     // Of the last command that wrote (write_log.h).
   std::vector<Client*> held_;         // Whose replies wait for the disk.
   std::atomic<bool> awaits_disk_{false};

@@ -22,6 +22,7 @@
 #include "src/process_memory.h"
 #include "src/ring_node.h"
 #include "src/slow_log.h"
+#include "src/spill.h"
 #include "src/storage.h"
 
 namespace dyno {
@@ -135,6 +136,7 @@ int Server::run() {
   drivers.join();
   // Replies that wait for the disk are sent.
   if (storage_) storage_->stop();
+  if (spill_) spill_->stop();
   for (auto& thread : threads_) thread->end();
   log_.write(LogLevel::kNotice, "bye");
   return exit_code_.load();
@@ -142,11 +144,23 @@ int Server::run() {
 
 std::optional<std::string> Server::open_storage() {
   if (config_.storage.mode.load() == StorageMode::kOff) return std::nullopt;
+  if (config_.storage.mode.load() == StorageMode::kSpill) return open_spill();
   storage_ = std::make_unique<Storage>(*this);
   std::string why = storage_->open(ring_ ? &ring_->replica() : nullptr);
   if (why.empty()) why = storage_->start();
   if (!why.empty()) return why;
   for (auto& thread : threads_) thread->join_storage(*storage_);
+  return std::nullopt;
+}
+
+std::optional<std::string> Server::open_spill() {
+  if (ring_) {
+    return "storage.mode = spill is for a node that is alone: a ring has more memory by more nodes";
+  }
+  spill_ = std::make_unique<Spill>(*this);
+  if (std::string why = spill_->open(); !why.empty()) return why;
+  spill_->start();
+  for (auto& thread : threads_) thread->join_spill(*spill_);
   return std::nullopt;
 }
 

@@ -37,6 +37,7 @@ class SlowLog;
 class LatencyEvents;
 class Monitors;
 class RingNode;
+class Spill;
 class Storage;
 
 // The version of Redis whose behaviour clients may count on.
@@ -90,6 +91,10 @@ class Server : public CommandObserver {
   [[nodiscard]] RingNode* ring() { return ring_.get(); }
   // Null where data lives in memory alone.
   [[nodiscard]] Storage* storage() { return storage_.get(); }
+  // Null unless values may be on disk alone.
+  [[nodiscard]] Spill* spill() { return spill_.get(); }
+  // Memory that counts beside the data set's.
+  [[nodiscard]] int64_t other_memory_bytes() const { return other_memory_bytes_.load(); }
   [[nodiscard]] Listener& listener() { return *listener_; }
   [[nodiscard]] Monitors& monitors() { return *monitors_; }
   [[nodiscard]] ServerStats& stats() { return stats_; }
@@ -143,6 +148,7 @@ class Server : public CommandObserver {
   [[nodiscard]] std::optional<std::string> join_ring(int threads);
   // Opens the data on disk, if the configuration asks for that.
   [[nodiscard]] std::optional<std::string> open_storage();
+  [[nodiscard]] std::optional<std::string> open_spill();
   // Closes the largest clients while all together are over maxmemory-clients.
   void limit_client_memory();
   [[nodiscard]] int thread_count() const;
@@ -167,6 +173,7 @@ class Server : public CommandObserver {
   std::atomic<int> exit_code_{0};
   std::unique_ptr<RingNode> ring_;
   std::unique_ptr<Storage> storage_;
+  std::unique_ptr<Spill> spill_;
   std::vector<std::unique_ptr<NetworkThread>> threads_;
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<AdminServer> admin_;

@@ -18,7 +18,7 @@ constexpr size_t kNameMax = 64;
 // Null after an error reply.
 Storage* storage_of(Context& c) {
   Storage* storage = client_of(c).server.storage();
-  if (storage == nullptr) c.error("ERR This node keeps its data in memory only: storage is off");
+  if (storage == nullptr) c.error("ERR Nothing is kept for a restart: storage.mode is not durable");
   return storage;
 }
 

@@ -22,7 +22,8 @@ START_S = 30
 class Node:
     """One directory, and the process that has it, if there is one."""
 
-    def __init__(self, fsync="always", options=(), path=None):
+    def __init__(self, fsync="always", options=(), path=None, mode="durable"):
+        self.mode = mode
         self.options = ["--storage-fsync", fsync, "--server-threads", "2"] + list(options)
         self.root = tempfile.mkdtemp(prefix="dyno-durable-")
         self.path = path or os.path.join(self.root, "data")
@@ -54,7 +55,7 @@ class Node:
         self.starts += 1
         listen = "127.0.0.1:%d" % self.port
         words = SERVER + ["--client-listen", listen, "--admin-listen", "127.0.0.1:0"]
-        words += ["--storage-mode", "durable", "--storage-path", path or self.path]
+        words += ["--storage-mode", self.mode, "--storage-path", path or self.path]
         with open(self.log_path(), "wb") as log:
             return subprocess.Popen(
                 words + self.options + list(options), stdout=log, stderr=log, cwd=self.root

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/spill.h"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <utility>
+
+#include "engine/cold_value.h"
+#include "engine/live_key.h"
+#include "engine/memory.h"
+#include "src/client.h"
+#include "src/event_loop.h"
+#include "src/network_thread.h"
+#include "src/server.h"
+
+namespace dyno {
+namespace {
+
+// Values move from here on, as a share of maxmemory, until memory is down to there.
+constexpr double kHighShare = 0.95;
+constexpr double kLowShare = 0.92;
+// RocksDB's own memory, as shares of maxmemory: settings give less, not more.
+constexpr int64_t kCacheShare = 8;
+constexpr int64_t kBufferShare = 16;
+constexpr int64_t kStoreBytesMin = int64_t{1} << 20;
+
+constexpr size_t kBatchKeysMax = 256;
+constexpr size_t kBatchBytesMax = size_t{1} << 20;
+// Keys that are looked at for a batch: most may have to stay.
+constexpr int kLooksMax = 4096;
+constexpr size_t kReadKeysMax = 32;
+// Records to be erased, and failures to be told, that are remembered.
+constexpr size_t kForgottenMax = size_t{1} << 20;
+constexpr size_t kFailuresMax = 1024;
+constexpr auto kLookEvery = std::chrono::milliseconds(100);
+constexpr auto kRetryAfter = std::chrono::milliseconds(500);
+// How long a read waits for room; then memory passes its limit by what it reads.
+constexpr int kRoomWaitMs = 50;
+
+}  // namespace
+
+size_t Spill::NameHash::operator()(const Name& name) const {
+  return std::hash<std::string>()(name.text) ^ (size_t{name.slot} << 20) ^
+         (static_cast<size_t>(name.db) << 40);
+}
+
+Spill::Spill(Server& server)
+    : server_(server),
+      coldest_(server.executor(), /*moves=*/true),
+      gate_(server.keyspace(), *this) {}
+
+Spill::~Spill() {
+  stop();
+}
+
+// --- Start and end ------------------------------------------------------------------------------
+
+std::string Spill::open() {
+  const Config::Storage& config = server_.config().storage;
+  RocksStore::Options options;
+  options.path = config.path.get() + "/spill";
+  auto share = [this](int64_t configured, int64_t part) {
+    int64_t bytes = std::min(configured, limit() == 0 ? configured : limit() / part);
+    return static_cast<size_t>(std::max(bytes, kStoreBytesMin));
+  };
+  options.cache_bytes = share(config.cache_bytes.load(), kCacheShare);
+  options.buffer_bytes = share(config.buffer_bytes.load(), kBufferShare);
+  options.is_scratch = true;
+  std::string why = store_.open(options);
+  if (!why.empty()) return "storage: " + options.path + ": " + why;
+  return {};
+}
+
+void Spill::start() {
+  coldest_.set_other_bytes(
+      [](void* server) { return static_cast<Server*>(server)->other_memory_bytes(); }, &server_);
+  server_.keyspace().set_cold_keys(this);
+  server_.executor().set_cold_gate(&gate_);
+  server_.executor().set_make_room(
+      [](void* spill) { return static_cast<Spill*>(spill)->make_room(); }, this);
+  mover_ = std::thread([this] { move(); });
+  int64_t count = server_.config().storage.readers.load();
+  for (int64_t i = 0; i < count; ++i) readers_.emplace_back([this] { read(); });
+}
+
+void Spill::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_mover_.notify_all();
+  wake_readers_.notify_all();
+  if (mover_.joinable()) mover_.join();
+  for (std::thread& reader : readers_) reader.join();
+  readers_.clear();
+  store_.close();
+}
+
+int64_t Spill::limit() const {
+  return server_.limits().maxmemory_bytes;
+}
+
+void Spill::release_clients() {
+  for (const auto& thread : server_.threads()) thread->disk_moved();
+}
+
+// --- Network threads ----------------------------------------------------------------------------
+
+bool Spill::make_room() {
+  int64_t used = coldest_.estimated_bytes();
+  if (used <= static_cast<int64_t>(static_cast<double>(limit()) * kHighShare)) return true;
+  if (used > limit() && !is_stuck_.load(std::memory_order_relaxed)) is_over_.store(true);
+  if (!is_due_.exchange(true)) {
+    std::lock_guard lock(mutex_);
+    wake_mover_.notify_one();
+  }
+  return used <= limit() || !is_stuck_.load(std::memory_order_relaxed);
+}
+
+bool Spill::holds_back(const Client& client, Args args) const {
+  if (!is_over_.load()) [[likely]]
+    return false;
+  const CommandSpec* spec = server_.commands().find(args);
+  if (spec == nullptr) return false;
+  if (spec->name == "EXEC") return client.multi_needs_memory;
+  return (spec->flags & kDenyOom) != 0;
+}
+
+bool Spill::is_reading() const {
+  std::lock_guard lock(mutex_);
+  return !wanted_.empty();
+}
+
+bool Spill::want(SlotIndex slot, int db, std::string_view name) {
+  Name wanted{slot, db, std::string(name)};
+  std::lock_guard lock(mutex_);
+  if (!wanted_.emplace(wanted, true).second) return false;
+  queue_.push_back(std::move(wanted));
+  wake_readers_.notify_one();
+  return true;
+}
+
+std::string Spill::take_failure(SlotIndex slot, int db, std::string_view name) {
+  std::lock_guard lock(mutex_);
+  if (read_failures_.empty()) return {};
+  auto found = read_failures_.find(Name{slot, db, std::string(name)});
+  if (found == read_failures_.end()) return {};
+  std::string failure = std::move(found->second);
+  read_failures_.erase(found);
+  return failure;
+}
+
+void Spill::forget(SlotIndex slot, int db, std::string_view name) {
+  Name gone{slot, db, std::string(name)};
+  std::lock_guard lock(mutex_);
+  if (auto found = wanted_.find(gone); found != wanted_.end()) found->second = false;
+  if (forgotten_.size() >= kForgottenMax) {
+    ++figures_.forgotten_lost;
+    return;
+  }
+  forgotten_.push_back(std::move(gone));
+}
+
+void Spill::forget_all() {
+  std::lock_guard lock(mutex_);
+  for (auto& [_, is_current] : wanted_) is_current = false;
+  read_failures_.clear();
+  forgotten_.clear();
+  forgets_all_ = true;
+}
+
+// --- The mover ----------------------------------------------------------------------------------
+
+bool Spill::wait_to_move(std::unique_lock<std::mutex>& lock) {
+  wake_mover_.wait_for(lock, kLookEvery, [this] { return stopping_ || is_due_.load(); });
+  return !stopping_;
+}
+
+void Spill::move() {
+  std::unique_lock lock(mutex_);
+  while (wait_to_move(lock)) {
+    is_due_.store(false);
+    lock.unlock();
+    memory::return_idle();
+    bool may_move = true;
+    auto target = static_cast<int64_t>(static_cast<double>(limit()) * kLowShare);
+    bool is_due =
+        coldest_.used_bytes() > static_cast<int64_t>(static_cast<double>(limit()) * kHighShare);
+    // What is to be erased is, even when nothing has to move.
+    do {
+      may_move = move_batch(limit() > 0 && is_due);
+    } while (may_move && is_due && limit() > 0 && coldest_.used_bytes() > target);
+    is_stuck_.store(!may_move && is_due && limit() > 0 && coldest_.used_bytes() > limit());
+    if (is_over_.exchange(false)) release_clients();
+    lock.lock();
+  }
+}
+
+bool Spill::move_batch(bool moves) {
+  std::vector<Moving> batch;
+  if (moves) batch = gather();
+  std::string failure = write(batch);
+  note_write(failure);
+  if (!failure.empty()) {
+    std::unique_lock lock(mutex_);
+    wake_mover_.wait_for(lock, kRetryAfter, [this] { return stopping_; });
+    return false;
+  }
+  chill(batch);
+  return !batch.empty();
+}
+
+std::vector<Spill::Moving> Spill::gather() {
+  std::vector<Moving> batch;
+  std::unordered_set<std::string> seen;
+  size_t bytes = 0;
+  int64_t now_ms = unix_time_ms();
+  for (int looks = 0; looks < kLooksMax; ++looks) {
+    if (batch.size() == kBatchKeysMax || bytes >= kBatchBytesMax) break;
+    std::optional<Evictor::Candidate> worst = coldest_.find_worst(now_ms);
+    if (!worst) break;
+    if (!seen.insert(std::to_string(worst->db) + " " + worst->key).second) continue;
+    SlotIndex index = server_.keyspace().hash(worst->key).slot();
+    std::lock_guard lock(server_.keyspace().slot(index).lock);
+    LiveKey live(server_.executor(), worst->db, worst->key, INT64_MIN);
+    if (!live.key().exists() || live.key().is_cold()) continue;
+    Moving moving;
+    if (!save_cold_value(live.key(), &moving.bytes)) continue;
+    moving.name = {index, worst->db, std::move(worst->key)};
+    bytes += moving.bytes.size();
+    batch.push_back(std::move(moving));
+  }
+  return batch;
+}
+
+std::string Spill::write(const std::vector<Moving>& batch) {
+  std::vector<Name> forgotten;
+  bool forgets_all = false;
+  {
+    std::lock_guard lock(mutex_);
+    forgotten.swap(forgotten_);
+    forgets_all = std::exchange(forgets_all_, false);
+  }
+  if (batch.empty() && forgotten.empty() && !forgets_all) return {};
+  // What is written comes last: a key of the batch may have been cold, and used since.
+  RocksStore::Batch records;
+  if (forgets_all) records.erase_all_values();
+  for (const Name& name : forgotten) records.erase_value(name.slot, name.db, name.text);
+  for (const Moving& each : batch) {
+    records.put_value(each.name.slot, each.name.db, each.name.text, each.bytes);
+  }
+  std::string failure = store_.write(records, false);
+  if (failure.empty()) return {};
+  std::lock_guard lock(mutex_);
+  forgets_all_ |= forgets_all;
+  forgotten_.insert(forgotten_.end(), forgotten.begin(), forgotten.end());
+  return failure;
+}
+
+void Spill::chill(const std::vector<Moving>& batch) {
+  uint64_t moved = 0;
+  uint64_t moved_bytes = 0;
+  std::vector<const Name*> kept;
+  std::string bytes;
+  for (const Moving& each : batch) {
+    Slot& slot = server_.keyspace().slot(each.name.slot);
+    std::lock_guard lock(slot.lock);
+    LiveKey live(server_.executor(), each.name.db, each.name.text, INT64_MIN);
+    Key& key = live.key();
+    bytes.clear();
+    if (key.exists() && !key.is_cold() && save_cold_value(key, &bytes) && bytes == each.bytes) {
+      server_.keyspace().chill(slot, key.word());
+      ++moved;
+      moved_bytes += each.bytes.size();
+    } else {
+      kept.push_back(&each.name);
+    }
+  }
+  std::lock_guard lock(mutex_);
+  figures_.moved += moved;
+  figures_.moved_bytes += moved_bytes;
+  figures_.kept += kept.size();
+  for (const Name* name : kept) forgotten_.push_back(*name);
+}
+
+void Spill::note_write(const std::string& failure) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!failure.empty()) ++figures_.failures;
+    if (std::exchange(figures_.write_failure, failure).empty() == failure.empty()) return;
+  }
+  server_.executor().set_write_refusal(
+      failure.empty() ? std::string()
+                      : "MISCONF Errors writing to disk: " + failure +
+                            ". Commands that write are refused until the disk takes them again.");
+  server_.log().write(
+      failure.empty() ? LogLevel::kNotice : LogLevel::kWarning,
+      failure.empty() ? "the disk takes values again" : "values cannot be moved to disk",
+      {{"error", failure}});
+}
+
+// --- The readers --------------------------------------------------------------------------------
+
+void Spill::read() {
+  std::vector<Name> names;
+  std::vector<RocksStore::KeyRead> reads;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_readers_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    if (stopping_) return;
+    names.clear();
+    while (!queue_.empty() && names.size() < kReadKeysMax) {
+      names.push_back(std::move(queue_.front()));
+      queue_.pop_front();
+    }
+    lock.unlock();
+    wait_for_room();
+    int64_t began_us = monotonic_us();
+    reads.clear();
+    for (const Name& name : names) reads.push_back({name.slot, name.db, name.text, {}, {}});
+    store_.read_keys(reads);
+    for (const RocksStore::KeyRead& each : reads) bring_back(each);
+    auto took_us = static_cast<uint64_t>(monotonic_us() - began_us);
+    release_clients();
+    memory::return_idle();
+    lock.lock();
+    figures_.read += reads.size();
+    figures_.read_us += took_us * reads.size();
+    figures_.read_us_max = std::max(figures_.read_us_max, took_us);
+  }
+}
+
+void Spill::wait_for_room() {
+  for (int i = 0; i < kRoomWaitMs; ++i) {
+    if (limit() == 0 || coldest_.used_bytes() <= limit() || is_stuck_.load()) return;
+    (void)make_room();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+void Spill::bring_back(const RocksStore::KeyRead& read) {
+  std::lock_guard slot_lock(server_.keyspace().slot(read.slot).lock);
+  Name name{read.slot, read.db, std::string(read.name)};
+  bool is_current = false;
+  {
+    std::lock_guard lock(mutex_);
+    is_current = wanted_.at(name);
+  }
+  std::string failure = read.failure;
+  if (is_current) {
+    LiveKey live(server_.executor(), read.db, read.name, unix_time_ms());
+    Key& key = live.key();
+    bool is_cold = key.exists() && key.is_cold();
+    if (is_cold && failure.empty() && !restore_cold_value(key, read.bytes)) {
+      failure = read.bytes.empty() ? "the value is missing" : "the value is damaged";
+    }
+    if (!is_cold) failure.clear();
+  }
+  std::lock_guard lock(mutex_);
+  wanted_.erase(name);
+  if (!is_current || failure.empty()) return;
+  ++figures_.failures;
+  if (read_failures_.size() >= kFailuresMax) read_failures_.clear();
+  read_failures_[std::move(name)] = std::move(failure);
+}
+
+Spill::Figures Spill::figures() const {
+  std::lock_guard lock(mutex_);
+  Figures figures = figures_;
+  figures.wanted = wanted_.size();
+  figures.is_stuck = is_stuck_.load();
+  return figures;
+}
+
+}  // namespace dyno
