@@ -40,7 +40,11 @@ std::vector<SlotIndex> Executor::slots_to_serve(const LockSet& locks) const {
 
 void Executor::finish(Context& context, const LockSet& locks) {
   Served served;
-  serve_waiters(context, slots_to_serve(locks), &served);
+  if (locks.all) {
+    serve_waiters(context, slots_to_serve(locks), &served);
+  } else {
+    serve_waiters(context, locks.slots, &served);
+  }
   if (context.effects != nullptr) context.effects->commit();
   // Nobody hears of what is not committed.
   for (const std::shared_ptr<Waiter>& waiter : served) {

@@ -35,6 +35,9 @@ constexpr size_t kForgottenMax = size_t{1} << 20;
 constexpr size_t kFailuresMax = 1024;
 constexpr auto kLookEvery = std::chrono::milliseconds(100);
 constexpr auto kRetryAfter = std::chrono::milliseconds(500);
+// How long values stay that came back, and how many are known as such.
+constexpr int64_t kStayUs = 100'000;
+constexpr size_t kArrivedMax = 4096;
 // How long a read waits for room; then memory passes its limit by what it reads.
 constexpr int kRoomWaitMs = 50;
 
@@ -213,15 +216,15 @@ bool Spill::move_batch(bool moves) {
 
 std::vector<Spill::Moving> Spill::gather() {
   std::vector<Moving> batch;
-  std::unordered_set<std::string> seen;
+  std::unordered_set<Name, NameHash> seen = names_to_stay();
   size_t bytes = 0;
   int64_t now_ms = unix_time_ms();
   for (int looks = 0; looks < kLooksMax; ++looks) {
     if (batch.size() == kBatchKeysMax || bytes >= kBatchBytesMax) break;
     std::optional<Evictor::Candidate> worst = coldest_.find_worst(now_ms);
     if (!worst) break;
-    if (!seen.insert(std::to_string(worst->db) + " " + worst->key).second) continue;
     SlotIndex index = server_.keyspace().hash(worst->key).slot();
+    if (!seen.insert({index, worst->db, worst->key}).second) continue;
     std::lock_guard lock(server_.keyspace().slot(index).lock);
     LiveKey live(server_.executor(), worst->db, worst->key, INT64_MIN);
     if (!live.key().exists() || live.key().is_cold()) continue;
@@ -232,6 +235,15 @@ std::vector<Spill::Moving> Spill::gather() {
     batch.push_back(std::move(moving));
   }
   return batch;
+}
+
+std::unordered_set<Spill::Name, Spill::NameHash> Spill::names_to_stay() {
+  std::unordered_set<Name, NameHash> names;
+  int64_t since_us = monotonic_us() - kStayUs;
+  std::lock_guard lock(mutex_);
+  while (!arrived_.empty() && arrived_.front().first < since_us) arrived_.pop_front();
+  for (const auto& [_, name] : arrived_) names.insert(name);
+  return names;
 }
 
 std::string Spill::write(const std::vector<Moving>& batch) {
@@ -359,7 +371,12 @@ void Spill::bring_back(const RocksStore::KeyRead& read) {
   }
   std::lock_guard lock(mutex_);
   wanted_.erase(name);
-  if (!is_current || failure.empty()) return;
+  if (!is_current) return;
+  if (failure.empty()) {
+    if (arrived_.size() >= kArrivedMax) arrived_.pop_front();
+    arrived_.emplace_back(monotonic_us(), std::move(name));
+    return;
+  }
   ++figures_.failures;
   if (read_failures_.size() >= kFailuresMax) read_failures_.clear();
   read_failures_[std::move(name)] = std::move(failure);

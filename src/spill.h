@@ -26,6 +26,7 @@
 #include <thread>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "engine/cold_gate.h"
@@ -107,6 +108,7 @@ class Spill final : public ColdKeys {
   // Erases what is of no use, and with `moves` moves one batch; false when no value may go.
   [[nodiscard]] bool move_batch(bool moves);
   [[nodiscard]] std::vector<Moving> gather();
+  [[nodiscard]] std::unordered_set<Name, NameHash> names_to_stay();
   [[nodiscard]] std::string write(const std::vector<Moving>& batch);
   void chill(const std::vector<Moving>& batch);
   void note_write(const std::string& failure);
@@ -134,6 +136,9 @@ class Spill final : public ColdKeys {
   std::unordered_map<Name, bool, NameHash> wanted_;
   std::deque<Name> queue_;  // Of those, which are not being read yet.
   std::unordered_map<Name, std::string, NameHash> read_failures_;
+  // When values came back, oldest first: for a while they stay, or who waits for them would find
+  // them gone again.
+  std::deque<std::pair<int64_t, Name>> arrived_;
   std::vector<Name> forgotten_;  // Records to be erased.
   bool forgets_all_ = false;     // Before those: all records.
   Figures figures_;

