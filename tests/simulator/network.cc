@@ -153,6 +153,8 @@ void World::hear_close(uint64_t id, bool at_acceptor) {
     auto link = process.links[closed.lane].find(closed.to);
     if (link == process.links[closed.lane].end() || link->second != id) return;
     process.links[closed.lane].erase(link);
+    // From now on it sends elsewhere.
+    upset();
     process.lanes[closed.lane]->link_closed(now_of(node), closed.to);
     settle(node, closed.lane);
   });
