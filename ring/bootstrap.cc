@@ -20,6 +20,8 @@ void Bootstrap::heard(NodeIndex node, NodeState state) {
   Peer& peer = found->second;
   peer.there = state != NodeState::kDown;
   if (!peer.there) return;
+  peer.unreachable = false;
+  peer.silent_us = -1;
   bool serves = state != NodeState::kLoading;
   // One that fills its memory knows nothing that others do not; once it serves, it was filled.
   if (!peer.settled && serves && (!filled_ || alone_)) {
@@ -31,7 +33,9 @@ void Bootstrap::heard(NodeIndex node, NodeState state) {
 
 void Bootstrap::unreachable(NodeIndex node) {
   auto found = peers_.find(node);
-  if (found != peers_.end()) found->second.there = false;
+  if (found == peers_.end()) return;
+  found->second.there = false;
+  found->second.unreachable = true;
 }
 
 void Bootstrap::pulled(NodeIndex node) {
@@ -39,7 +43,7 @@ void Bootstrap::pulled(NodeIndex node) {
   if (found != peers_.end()) found->second.pulled = true;
 }
 
-bool Bootstrap::lacks(bool near_only) const {
+bool Bootstrap::lacks(Now now) const {
   if (is_planted(PlantedFault::kOneDonor) &&
       std::any_of(peers_.begin(), peers_.end(),
                   [](const auto& entry) { return entry.second.pulled; })) {
@@ -47,14 +51,18 @@ bool Bootstrap::lacks(bool near_only) const {
   }
   return std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
     const Peer& peer = entry.second;
-    return peer.donor && peer.there && !peer.pulled && (peer.near || !near_only);
+    bool may_come = peer.there || (!peer.unreachable && now.mono_us - peer.silent_us < kPatienceUs);
+    return peer.donor && !peer.pulled && may_come && (peer.near || !has_near_donor_);
   });
 }
 
 void Bootstrap::handle_timeout(Now now) {
   if (is_planted(PlantedFault::kServesEmpty)) filled_ = true;
   if (started_us_ < 0) started_us_ = now.mono_us;
-  if (lacks(has_near_donor_)) {
+  for (auto& [node, peer] : peers_) {
+    if (!peer.there && peer.silent_us < 0) peer.silent_us = now.mono_us;
+  }
+  if (lacks(now)) {
     if (alone_) filled_ = false;
     return;
   }

@@ -5,7 +5,8 @@
 // A process begins with an empty memory. Peers that share its keys and were serving when they were
 // first heard of are its donors: it pulls from every donor that is there, those of its own data
 // center if there are any, and serves nothing before. All of them, since a write that a quorum has
-// acknowledged may rest at any one of them beside the memory that was lost.
+// acknowledged may rest at any one of them beside the memory that was lost. One that falls silent
+// may only be slow: it is waited for, for kPatienceUs. One that cannot be reached is not.
 //
 // Of a ring that starts for the first time nobody serves. So a node whose peers all turned out to
 // be away or filling as well begins to serve, at the latest kGraceUs after it started. Should a
@@ -26,6 +27,7 @@ namespace dyno {
 class Bootstrap {
  public:
   static constexpr int64_t kGraceUs = 3000 * kMicrosPerMs;
+  static constexpr int64_t kPatienceUs = 5000 * kMicrosPerMs;
 
   Bootstrap(const Topology& topology, NodeIndex self);
 
@@ -49,8 +51,10 @@ class Bootstrap {
     bool donor = false;
     bool pulled = false;
     bool there = false;
+    bool unreachable = false;
+    int64_t silent_us = -1;  // Since when it is not there; -1: it is.
   };
-  [[nodiscard]] bool lacks(bool near_only) const;
+  [[nodiscard]] bool lacks(Now now) const;
 
   std::map<NodeIndex, Peer> peers_;  // Those that share keys.
   bool filled_ = false;

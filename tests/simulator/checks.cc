@@ -31,14 +31,19 @@ bool World::must_survive(const WrittenFrame& frame) const {
 }
 
 // Something of the key was written after the read had begun, so that it may be what a node with a
-// slow clock shows although a quorum has removed it, as its clock says, later.
-bool World::was_written_meanwhile(const std::string& key, const HeldKey& held,
-                                  const Op& read) const {
+// slow clock shows although a quorum has removed it, as its clock says, later. So may what was
+// written where the removal was after that had been told of, when its clock was fast: a read that
+// shows it does not go back in time.
+bool World::was_written_meanwhile(const std::string& key, const HeldKey& held, const Op& read,
+                                  const Due& due) const {
   const std::vector<Write>& writes = ledger_.keys.at(key).writes;
+  int64_t told_us = ledger_.ops.at(due.op).ended_us;
   return std::any_of(writes.begin(), writes.end(), [&](const Write& write) {
     auto cell = held.cells.find(write.place);
-    return write.alive && cell != held.cells.end() && cell->second.rank == write.rank &&
-           ledger_.ops.at(ledger_.frames[write.frame].op).began_us >= read.began_us;
+    if (!write.alive || cell == held.cells.end() || cell->second.rank != write.rank) return false;
+    int64_t began_us = ledger_.ops.at(ledger_.frames[write.frame].op).began_us;
+    bool after_removal = !due.write.alive && write.place == due.write.place && began_us >= told_us;
+    return after_removal || began_us >= read.began_us;
   });
 }
 
@@ -51,7 +56,7 @@ std::string World::unseen(NodeIndex node, const Op& op) {
     auto [at, is_new] = held.try_emplace(key);
     if (is_new) at->second = processes_[node].engine->held(key);
     if (ledger_.is_known(key, at->second, due.write, std::numeric_limits<Stamp>::max())) continue;
-    if (was_written_meanwhile(key, at->second, op)) continue;
+    if (was_written_meanwhile(key, at->second, op, due)) continue;
     note_frame(node, "holds", processes_[node].engine->state_of(key));
     return "request " + std::to_string(op.id) + " at " + std::string(level_name(op.level)) +
            " read " + key + " on node " + std::to_string(node) + ", which did not know the write " +

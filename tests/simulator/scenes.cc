@@ -2,6 +2,8 @@
 //
 // Scenes: conditions under which few things go wrong, but those that chance alone brings together
 // too rarely, again and again while clients are at work.
+#include <algorithm>
+
 #include "tests/simulator/world.h"
 
 namespace dyno::simulator {
@@ -21,6 +23,8 @@ void World::set_scene() {
     c.lanes = 1;
     c.burst_us = 0;
     c.hurry = 10;
+    // So many that what was lost is neither written nor read again at once.
+    c.keys = static_cast<int>(random_.between(40, 120));
   } else {
     c.lanes = 3;
     c.burst_us = 3 * kSecond;
@@ -53,14 +57,28 @@ void World::lose_with_memory(NodeIndex node, NodeIndex unaware) {
     crash(node);
     last_disturbed_us_ = now_us_;
     int64_t back_us = fault_random_.between(10, 50) * kMs;
-    at(back_us, [this, node] { start(node); });
-    // It has been heard of by then, or nobody would begin to serve without it.
-    at(back_us + fault_random_.between(60, 220) * kMs, [this, node, unaware] {
-      for (NodeIndex peer = 0; peer < processes_.size(); ++peer) {
-        if (peer != node && peer != unaware) slow_way(peer, node, 400 * kMs, true);
-      }
+    at(back_us, [this, node, unaware] {
+      start(node);
+      slow_aware(node, unaware);
     });
   });
+}
+
+// Once the node that came back has heard of those that it is to pull from, or it would not begin to
+// serve without them, all but one are slow to tell.
+void World::slow_aware(NodeIndex node, NodeIndex unaware) {
+  const Process& process = processes_[node];
+  if (calm_ || !process.up || process.steward->own_state() != NodeState::kLoading) return;
+  const View& view = *process.steward->view();
+  bool has_heard = std::all_of(view.nodes.begin(), view.nodes.end(),
+                               [](const auto& seen) { return seen.state != NodeState::kDown; });
+  if (!has_heard) {
+    at(kMs, [this, node, unaware] { slow_aware(node, unaware); });
+    return;
+  }
+  for (NodeIndex peer = 0; peer < processes_.size(); ++peer) {
+    if (peer != node && peer != unaware) slow_way(peer, node, 600 * kMs, true);
+  }
 }
 
 // Connections that one node dialed to the other, and with `both` those the other way, carry nothing

@@ -176,6 +176,7 @@ class World {
   void set_scene();
   void play_scene();
   void lose_with_memory(NodeIndex node, NodeIndex unaware);
+  void slow_aware(NodeIndex node, NodeIndex unaware);
   void slow_way(NodeIndex from, NodeIndex to, int64_t for_us, bool both);
 
   // Faults.
@@ -205,7 +206,7 @@ class World {
   // Checks.
   void look();
   [[nodiscard]] bool was_written_meanwhile(const std::string& key, const HeldKey& held,
-                                           const Op& read) const;
+                                           const Op& read, const Due& due) const;
   [[nodiscard]] std::string unseen(NodeIndex node, const Op& op);
   void check_seen(const Op& op);
   void check_answer(const Op& op, const std::string& reply);
