@@ -2,6 +2,7 @@
 #include "ring/coordinator.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "protocol/check.h"
 #include "ring/planted_fault.h"
@@ -38,7 +39,11 @@ Coordinator::Coordinator(const Topology& topology, NodeIndex self,
       store_(store),
       streams_(streams),
       outbox_(outbox),
-      linked_(topology.nodes().size()) {
+      linked_(topology.nodes().size()),
+      awaited_(topology.nodes().size()) {
+  for (uint8_t level = 0; level <= static_cast<uint8_t>(Level::kDcEachSafeQuorum); ++level) {
+    quorums_.emplace_back(topology, static_cast<Level>(level), topology.node(self).dc_index);
+  }
   auto view = std::make_shared<View>();
   view->nodes.resize(topology.nodes().size());
   view_ = std::move(view);
@@ -153,8 +158,32 @@ std::string Coordinator::refusal_for(std::span<const Token> tokens) const {
                " in " + topology_.dcs()[own.dc_index].name);
 }
 
+void Coordinator::Operation::reset() {
+  constexpr size_t kKept = 64;
+  bool is_large = tokens.capacity() > kKept || owed.capacity() > kKept ||
+                  frames.capacity() > kKept || waits.capacity() > kKept;
+  if (is_large) {
+    *this = {};
+    return;
+  }
+  Operation anew;
+  auto keep = [](auto& kept, auto* into) {
+    kept.clear();
+    into->swap(kept);
+  };
+  keep(tokens, &anew.tokens);
+  keep(racks, &anew.racks);
+  keep(owed, &anew.owed);
+  keep(tried, &anew.tried);
+  keep(pending, &anew.pending);
+  keep(frames, &anew.frames);
+  keep(waits, &anew.waits);
+  std::swap(quorum, anew.quorum);  // begin_quorum() makes it what it is to be.
+  *this = std::move(anew);
+}
+
 Coordinator::Operation& Coordinator::add(Now now, uint64_t id, Request request) {
-  Operation& op = operations_[id];
+  Operation& op = *operations_.find(id);
   op.request = std::move(request);
   charge(op, op.request.command.size() + op.request.context.size());
   for (const RequestKey& key : op.request.keys) {
@@ -177,13 +206,23 @@ void Coordinator::charge(Operation& op, size_t bytes) {
 
 void Coordinator::erase(uint64_t id, const Operation& op) {
   bytes_ -= op.bytes;
-  timers_.erase({op.request.deadline_us, id});
-  timers_.erase({op.hedge_us, id});
   operations_.erase(id);
+  while (!timers_.empty() && !operations_.contains(timers_.front().second)) drop_timer();
+  constexpr size_t kTimersMin = 1024;
+  if (timers_.size() < kTimersMin || timers_.size() < 8 * operations_.size()) return;
+  std::erase_if(timers_, [this](const auto& timer) { return !operations_.contains(timer.second); });
+  std::make_heap(timers_.begin(), timers_.end(), std::greater<>());
 }
 
 void Coordinator::arm(uint64_t id, int64_t at_us) {
-  if (at_us != kNever) timers_.insert({at_us, id});
+  if (at_us == kNever) return;
+  timers_.emplace_back(at_us, id);
+  std::push_heap(timers_.begin(), timers_.end(), std::greater<>());
+}
+
+void Coordinator::drop_timer() {
+  std::pop_heap(timers_.begin(), timers_.end(), std::greater<>());
+  timers_.pop_back();
 }
 
 void Coordinator::begin(Now now, Request request) {
@@ -194,7 +233,7 @@ void Coordinator::begin(Now now, Request request) {
     ++counts_.refused;
     return;
   }
-  uint64_t id = next_op_++;
+  uint64_t id = operations_.add();
   start(now, id, add(now, id, std::move(request)));
 }
 
@@ -244,7 +283,7 @@ void Coordinator::handle_forward(Now now, LinkId link, uint64_t id, const Forwar
   } else if (request.hops != 1 || request.keys.empty()) {
     refusal = error("TRYAGAIN the request was forwarded too often");
   }
-  uint64_t op_id = next_op_++;
+  uint64_t op_id = operations_.add();
   Operation& op = add(now, op_id, std::move(request));
   op.is_client = false;
   op.link = link;
@@ -258,9 +297,9 @@ void Coordinator::handle_forward(Now now, LinkId link, uint64_t id, const Forwar
 }
 
 void Coordinator::handle_reply(Now now, NodeIndex from, uint64_t id, const ForwardReply& reply) {
-  auto found = operations_.find(id);
-  if (found == operations_.end()) return;
-  Operation& op = found->second;
+  Operation* found = operations_.find(id);
+  if (found == nullptr) return;
+  Operation& op = *found;
   auto pending = std::find(op.pending.begin(), op.pending.end(), from);
   if (op.phase != Phase::kForwarded || pending == op.pending.end()) return;
   op.pending.erase(pending);
@@ -295,13 +334,23 @@ void Coordinator::run_here(Now now, uint64_t id, Operation& op) {
 
 void Coordinator::run(uint64_t id, Operation& op) {
   op.phase = Phase::kRunning;
-  outbox_.runs.push_back({id, op.request.write, op.request.context, op.request.command});
+  Outbox::Run& run = outbox_.runs.emplace_back();
+  run.run = id;
+  run.write = op.request.write;
+  // A write runs once; a read may run again.
+  if (run.write) {
+    run.context = std::move(op.request.context);
+    run.command = std::move(op.request.command);
+  } else {
+    run.context = op.request.context;
+    run.command = op.request.command;
+  }
 }
 
 void Coordinator::ran(Now now, uint64_t run, std::string reply, std::vector<Frame> frames) {
-  auto found = operations_.find(run);
-  DYNO_CHECK(found != operations_.end() && found->second.phase == Phase::kRunning);
-  Operation& op = found->second;
+  Operation* found = operations_.find(run);
+  DYNO_CHECK(found != nullptr && found->phase == Phase::kRunning);
+  Operation& op = *found;
   op.reply = std::move(reply);
   charge(op, op.reply.size());
   for (Frame& frame : frames) {
@@ -310,7 +359,6 @@ void Coordinator::ran(Now now, uint64_t run, std::string reply, std::vector<Fram
   if (is_quorum(op.request.level)) {
     int64_t least = now.mono_us + kAfterRunUs;
     if (op.request.deadline_us == kNever || op.request.deadline_us <= now.mono_us) {
-      timers_.erase({op.request.deadline_us, run});
       op.request.deadline_us = least;
       arm(run, least);
     }
@@ -326,8 +374,7 @@ void Coordinator::ran(Now now, uint64_t run, std::string reply, std::vector<Fram
 }
 
 void Coordinator::finish(uint64_t id, Outcome outcome, std::string bytes) {
-  auto found = operations_.find(id);
-  Operation& op = found->second;
+  Operation& op = *operations_.find(id);
   if (outcome == Outcome::kNotApplied && op.request.write &&
       (op.maybe_applied || !op.pending.empty())) {
     // It was refused here, but another node may have run it.
@@ -342,7 +389,6 @@ void Coordinator::finish(uint64_t id, Outcome outcome, std::string bytes) {
     ForwardReply reply{static_cast<uint8_t>(outcome), bytes};
     write_message(MessageKind::kReply, op.link_id, reply, &outbox_.to_links[op.link]);
   }
-  drop_waits(op);
   erase(id, op);
 }
 
@@ -353,10 +399,10 @@ void Coordinator::link_up(NodeIndex node) {
 void Coordinator::link_down(Now now, NodeIndex node) {
   linked_[node] = false;
   std::vector<uint64_t> ids;
-  for (const auto& [id, op] : operations_) ids.push_back(id);
+  operations_.each([&](uint64_t id, const Operation&) { ids.push_back(id); });
   for (uint64_t id : ids) {
-    auto found = operations_.find(id);
-    if (found != operations_.end()) lose(now, id, found->second, node);
+    Operation* found = operations_.find(id);
+    if (found != nullptr) lose(now, id, *found, node);
   }
 }
 
@@ -380,12 +426,12 @@ void Coordinator::lose(Now now, uint64_t id, Operation& op, NodeIndex node) {
 }
 
 void Coordinator::handle_timeout(Now now) {
-  while (!timers_.empty() && timers_.begin()->first <= now.mono_us) {
-    uint64_t id = timers_.begin()->second;
-    timers_.erase(timers_.begin());
-    auto found = operations_.find(id);
-    if (found == operations_.end()) continue;
-    Operation& op = found->second;
+  while (!timers_.empty() && timers_.front().first <= now.mono_us) {
+    uint64_t id = timers_.front().second;
+    drop_timer();
+    Operation* found = operations_.find(id);
+    if (found == nullptr) continue;
+    Operation& op = *found;
     if (op.request.deadline_us <= now.mono_us) {
       expire(id, op);
     } else if (op.hedge_us <= now.mono_us) {
@@ -396,7 +442,7 @@ void Coordinator::handle_timeout(Now now) {
 }
 
 int64_t Coordinator::next_timeout() const {
-  return timers_.empty() ? kNever : timers_.begin()->first;
+  return timers_.empty() ? kNever : timers_.front().first;
 }
 
 void Coordinator::hedge(Now now, uint64_t id, Operation& op) {
@@ -450,12 +496,12 @@ std::string Coordinator::describe() const {
   static constexpr std::string_view kPhases[] = {"forwarded", "comparing", "running",
                                                  "holding",   "acking",    "pulling"};
   std::string text;
-  for (const auto& [id, op] : operations_) {
+  operations_.each([&](uint64_t id, const Operation& op) {
     text += std::to_string(id) + " " + std::string(kPhases[static_cast<size_t>(op.phase)]) +
             (op.request.write ? " write " : " read ") + std::string(level_name(op.request.level));
     for (NodeIndex node : op.pending) text += " at " + std::to_string(node);
     text += "\n";
-  }
+  });
   return text;
 }
 

@@ -27,8 +27,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
-#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -37,6 +37,7 @@
 #include "protocol/peer_message.h"
 #include "ring/machine.h"
 #include "ring/outbox.h"
+#include "ring/pool.h"
 #include "ring/quorum.h"
 #include "ring/request.h"
 #include "ring/store.h"
@@ -120,13 +121,23 @@ class Coordinator {
 
  private:
   enum class Phase : uint8_t { kForwarded, kComparing, kRunning, kHolding, kAcking, kPulling };
-  // What one rack still owes: a node stands there once for each answer that is to come.
   struct RackWait {
     RackNumber rack = 0;
     bool asked = false;
-    std::vector<NodeIndex> nodes;
+  };
+  // An answer that is to come.
+  struct Owed {
+    RackNumber rack = 0;
+    NodeIndex node = kNoNode;
+  };
+  // A frame that a request waits for.
+  struct Awaited {
+    uint64_t number = 0;  // In the stream.
+    uint64_t op = 0;
   };
   struct Operation {
+    void reset();
+
     Request request;
     std::vector<Token> tokens;  // Of its keys, in their order.
     bool is_client = true;      // Else it came on `link` with `link_id`.
@@ -137,13 +148,14 @@ class Coordinator {
     int64_t asked_us = 0;  // When other racks were first asked for states.
     bool maybe_applied = false;
     Quorum quorum;
-    std::vector<RackWait> racks;
+    std::vector<RackWait> racks;     // That count, but this one.
+    std::vector<Owed> owed;          // By them.
     std::vector<NodeIndex> tried;    // Nodes that it was forwarded to, ever.
     std::vector<NodeIndex> pending;  // Nodes of which a reply may still come.
     std::string reply;
     size_t bytes = 0;  // Its part of bytes_.
     std::vector<SharedFrame> frames;
-    std::vector<std::pair<NodeIndex, uint64_t>> waits;  // Its entries of waits_.
+    std::vector<std::pair<NodeIndex, uint64_t>> waits;  // Frames that are not acknowledged.
     bool restamped = false;
     // Keys by their indexes, and versions that another rack had too, so that it sent no state.
     std::vector<std::pair<size_t, Version>> equal;
@@ -178,6 +190,7 @@ class Coordinator {
   }
   void charge(Operation& op, size_t bytes);
   void erase(uint64_t id, const Operation& op);
+  void drop_timer();
 
   // Quorums: coordinator_quorum.cc.
   void begin_quorum(Operation& op, bool only_reachable);
@@ -195,8 +208,7 @@ class Coordinator {
   void begin_comparing(Now now, uint64_t id, Operation& op);
   void read_ran(Now now, uint64_t id, Operation& op);
   void write_ran(uint64_t id, Operation& op);
-  void wait_for_acks(Operation& op);
-  void drop_waits(Operation& op);
+  void wait_for_acks(uint64_t id, Operation& op);
   void met_later_write(uint64_t id, Operation& op, Stamp stamp);
   void answer_hold(uint64_t id, bool held);
   void give_up(uint64_t id, const Operation& op);
@@ -208,13 +220,16 @@ class Coordinator {
   Streams& streams_;
   Outbox& outbox_;
   SharedView view_;
-  std::vector<bool> linked_;  // By node: this lane's own link is up.
-  std::map<uint64_t, Operation> operations_;
+  std::vector<bool> linked_;     // By node: this lane's own link is up.
+  std::vector<Quorum> quorums_;  // By level, of which nobody has done anything.
+  Pool<Operation> operations_;
   size_t bytes_ = 0;  // Of operations_.
-  uint64_t next_op_ = 1;
-  std::set<std::pair<int64_t, uint64_t>> timers_;  // Deadlines and hedges.
-  // Frames that requests wait for: (peer, number) -> operation.
-  std::map<std::pair<NodeIndex, uint64_t>, uint64_t> waits_;
+  // Deadlines and hedges: a heap whose front is the earliest. Those of requests that have ended
+  // leave it when they come to the front, or when they are most of it.
+  std::vector<std::pair<int64_t, uint64_t>> timers_;
+  // By node, in the order of the stream. Those of requests that wait no longer leave likewise.
+  std::vector<std::deque<Awaited>> awaited_;
+  std::vector<std::pair<NodeIndex, uint64_t>> queued_;  // Scratch of wait_for_acks().
   CoordinatorCounts counts_;
 };
 

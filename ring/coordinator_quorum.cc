@@ -21,21 +21,21 @@ constexpr int64_t kHoldUs = 2000 * kMicrosPerMs;
 
 void Coordinator::begin_quorum(Operation& op, bool only_reachable) {
   const Topology::Node& own = topology_.node(self_);
-  op.quorum = Quorum(topology_, op.request.level, own.dc_index);
+  op.quorum = quorums_[static_cast<size_t>(op.request.level)];
   op.quorum.done(own.rack_number);
   op.racks.clear();
+  op.owed.clear();
   for (const Topology::Rack& rack : topology_.racks()) {
     if (rack.number == own.rack_number || !op.quorum.counts(rack.number)) continue;
-    RackWait wait{rack.number, false, {}};
+    op.racks.push_back({rack.number, false});
     for (Token token : op.tokens) {
       NodeIndex node = topology_.owner(rack.number, token);
-      if (std::find(wait.nodes.begin(), wait.nodes.end(), node) == wait.nodes.end()) {
-        wait.nodes.push_back(node);
-      }
+      bool is_there = std::any_of(op.owed.begin(), op.owed.end(),
+                                  [node](const Owed& owed) { return owed.node == node; });
+      if (!is_there) op.owed.push_back({rack.number, node});
       bool takes_part = can_run(node, false) || (op.request.write && can_run(node, true));
       if (only_reachable && !takes_part) op.quorum.failed(rack.number);
     }
-    op.racks.push_back(std::move(wait));
   }
 }
 
@@ -86,7 +86,9 @@ void Coordinator::compare_more(uint64_t id, Operation& op, bool all) {
       }
       wait.asked = true;
       if (lacking > 0) --lacking;
-      for (NodeIndex node : wait.nodes) send_compare(id, op, node);
+      for (const Owed& owed : op.owed) {
+        if (owed.rack == wait.rack) send_compare(id, op, owed.node);
+      }
     }
   }
 }
@@ -132,9 +134,9 @@ bool Coordinator::merge_states(const Operation& op, NodeIndex from, const Compar
 
 void Coordinator::handle_compare_answer(Now now, NodeIndex from, uint64_t id,
                                         const CompareAnswer& answer) {
-  auto found = operations_.find(id);
-  if (found == operations_.end()) return;
-  Operation& op = found->second;
+  Operation* found = operations_.find(id);
+  if (found == nullptr) return;
+  Operation& op = *found;
   bool late = now.mono_us - op.asked_us > options_.age.answer_max_us &&
               !is_planted(PlantedFault::kLateAnswers);
   std::vector<Version> reported;
@@ -154,18 +156,24 @@ void Coordinator::handle_compare_answer(Now now, NodeIndex from, uint64_t id,
 }
 
 void Coordinator::rack_answered(Operation& op, NodeIndex node) {
-  for (RackWait& wait : op.racks) {
-    auto found = std::find(wait.nodes.begin(), wait.nodes.end(), node);
-    if (found == wait.nodes.end() || !wait.asked) continue;
-    wait.nodes.erase(found);
-    if (wait.nodes.empty()) op.quorum.done(wait.rack);
-  }
+  auto found = std::find_if(op.owed.begin(), op.owed.end(),
+                            [node](const Owed& owed) { return owed.node == node; });
+  if (found == op.owed.end()) return;
+  RackNumber rack = found->rack;
+  bool asked = std::any_of(op.racks.begin(), op.racks.end(), [rack](const RackWait& wait) {
+    return wait.rack == rack && wait.asked;
+  });
+  if (!asked) return;
+  op.owed.erase(found);
+  bool is_last = std::none_of(op.owed.begin(), op.owed.end(),
+                              [rack](const Owed& owed) { return owed.rack == rack; });
+  if (is_last) op.quorum.done(rack);
 }
 
 void Coordinator::rack_failed(uint64_t id, Operation& op, NodeIndex node) {
-  for (RackWait& wait : op.racks) {
-    if (std::find(wait.nodes.begin(), wait.nodes.end(), node) == wait.nodes.end()) continue;
-    op.quorum.failed(wait.rack);
+  for (const Owed& owed : op.owed) {
+    if (owed.node != node) continue;
+    op.quorum.failed(owed.rack);
     return go_on(id, op);
   }
 }
@@ -208,9 +216,8 @@ void Coordinator::read_ran(Now now, uint64_t id, Operation& op) {
     if (std::find(behind.begin(), behind.end(), node) == behind.end()) rack_answered(op, node);
   }
   if (!op.quorum.reached()) {
-    for (RackWait& wait : op.racks) {
-      if (op.quorum.is_failed(wait.rack)) continue;
-      for (NodeIndex node : wait.nodes) send_hold(id, op, node);
+    for (const Owed& owed : op.owed) {
+      if (!op.quorum.is_failed(owed.rack)) send_hold(id, op, owed.node);
     }
   }
   go_on(id, op);
@@ -242,7 +249,7 @@ void Coordinator::pull(Now now, NodeIndex from, std::vector<RequestKey> keys, Li
   Request request;
   request.deadline_us = now.mono_us + kHoldUs;
   request.keys = std::move(keys);
-  uint64_t op_id = next_op_++;
+  uint64_t op_id = operations_.add();
   Operation& op = add(now, op_id, std::move(request));
   op.is_client = false;
   op.link = link;
@@ -255,8 +262,7 @@ void Coordinator::pull(Now now, NodeIndex from, std::vector<RequestKey> keys, Li
 }
 
 void Coordinator::answer_hold(uint64_t id, bool held) {
-  auto found = operations_.find(id);
-  Operation& op = found->second;
+  Operation& op = *operations_.find(id);
   if (op.link_id != 0) {
     Held body{held};
     write_message(MessageKind::kHeld, op.link_id, body, &outbox_.to_links[op.link]);
@@ -265,9 +271,9 @@ void Coordinator::answer_hold(uint64_t id, bool held) {
 }
 
 void Coordinator::handle_held(NodeIndex from, uint64_t id, const Held& held) {
-  auto found = operations_.find(id);
-  if (found == operations_.end() || found->second.phase != Phase::kHolding) return;
-  Operation& op = found->second;
+  Operation* found = operations_.find(id);
+  if (found == nullptr || found->phase != Phase::kHolding) return;
+  Operation& op = *found;
   if (!held.held) return rack_failed(id, op, from);
   rack_answered(op, from);
   go_on(id, op);
@@ -276,46 +282,42 @@ void Coordinator::handle_held(NodeIndex from, uint64_t id, const Held& held) {
 void Coordinator::write_ran(uint64_t id, Operation& op) {
   op.phase = Phase::kAcking;
   if (op.frames.empty()) return finish(id, Outcome::kDone, std::move(op.reply));
-  wait_for_acks(op);
-  for (const auto& wait : op.waits) waits_[wait] = id;
+  wait_for_acks(id, op);
   go_on(id, op);
 }
 
-void Coordinator::wait_for_acks(Operation& op) {
+void Coordinator::wait_for_acks(uint64_t id, Operation& op) {
   begin_quorum(op, false);
-  for (RackWait& wait : op.racks) {
-    wait.asked = true;
-    wait.nodes.clear();
-  }
+  for (RackWait& wait : op.racks) wait.asked = true;
+  op.owed.clear();
   for (const SharedFrame& frame : op.frames) {
-    std::vector<std::pair<NodeIndex, uint64_t>> queued;
-    streams_.publish(frame, &queued);
-    for (const auto& [node, number] : queued) {
-      for (RackWait& wait : op.racks) {
-        if (wait.rack != topology_.node(node).rack_number) continue;
-        wait.nodes.push_back(node);
-        op.waits.push_back({node, number});
-        if (is_planted(PlantedFault::kHintCounts)) op.quorum.done(wait.rack);
-      }
+    queued_.clear();
+    streams_.publish(frame, &queued_);
+    for (const auto& [node, number] : queued_) {
+      RackNumber rack = topology_.node(node).rack_number;
+      if (!op.quorum.counts(rack)) continue;
+      op.owed.push_back({rack, node});
+      op.waits.push_back({node, number});
+      std::deque<Awaited>& awaited = awaited_[node];
+      while (!awaited.empty() && !operations_.contains(awaited.front().op)) awaited.pop_front();
+      awaited.push_back({number, id});
+      if (is_planted(PlantedFault::kHintCounts)) op.quorum.done(rack);
     }
   }
 }
 
-void Coordinator::drop_waits(Operation& op) {
-  for (const auto& wait : op.waits) waits_.erase(wait);
-  op.waits.clear();
-}
-
 void Coordinator::handle_acknowledged(NodeIndex from, const StreamSender::Acknowledged& acks) {
-  std::vector<std::pair<uint64_t, uint64_t>> due;  // Number of the frame, operation.
-  for (auto at = waits_.lower_bound({from, 0});
-       at != waits_.end() && at->first.first == from && at->first.second <= acks.through; ++at) {
-    due.push_back({at->first.second, at->second});
-  }
-  for (auto [number, id] : due) {
-    // An earlier one may have finished the operation, or stamped its frames anew.
-    if (waits_.erase({from, number}) == 0) continue;
-    Operation& op = operations_.at(id);
+  std::deque<Awaited>& awaited = awaited_[from];
+  while (!awaited.empty() && awaited.front().number <= acks.through) {
+    auto [number, id] = awaited.front();
+    awaited.pop_front();
+    // It may have ended, or its frames were stamped anew.
+    Operation* found = operations_.find(id);
+    if (found == nullptr) continue;
+    Operation& op = *found;
+    auto wait = std::find(op.waits.begin(), op.waits.end(), std::pair{from, number});
+    if (wait == op.waits.end()) continue;
+    op.waits.erase(wait);
     if (number < acks.first && !is_planted(PlantedFault::kSkippedCounts)) {
       rack_failed(id, op, from);
       continue;
@@ -334,7 +336,7 @@ void Coordinator::handle_acknowledged(NodeIndex from, const StreamSender::Acknow
 }
 
 void Coordinator::met_later_write(uint64_t id, Operation& op, Stamp stamp) {
-  drop_waits(op);
+  op.waits.clear();
   std::vector<SharedFrame> later;
   for (const SharedFrame& frame : op.frames) {
     std::optional<Frame> anew;

@@ -31,7 +31,8 @@ class Streams {
   const Topology& topology_;
   const NodeIndex self_;
   std::map<NodeIndex, StreamSender> senders_;
-  uint64_t published_ = 0;  // Frames.
+  std::vector<StreamSender*> by_node_;  // Null where there is none.
+  uint64_t published_ = 0;              // Frames.
 };
 
 }  // namespace dyno
