@@ -94,10 +94,10 @@ struct Control {
   dyno::simulator::Scene scene = dyno::simulator::Scene::kNone;  // In which it is sought.
 };
 constexpr Control kControls[] = {
-    {dyno::PlantedFault::kUnagedFrontier, "unaged frontier", false,
+    {dyno::PlantedFault::kUnagedFrontier, "unaged frontier", true,
      dyno::simulator::Scene::kLateAnswers},
     {dyno::PlantedFault::kFixedGrace, "fixed grace", false},
-    {dyno::PlantedFault::kPredecessorDropped, "predecessor dropped", false,
+    {dyno::PlantedFault::kPredecessorDropped, "predecessor dropped", true,
      dyno::simulator::Scene::kLostWithMemory},
     {dyno::PlantedFault::kFirstLaneOnly, "first lane only", false},
     {dyno::PlantedFault::kMarksWhileDirty, "marks while dirty", false},
@@ -105,7 +105,7 @@ constexpr Control kControls[] = {
     {dyno::PlantedFault::kLiveDigestsOnly, "live digests only", false},
     {dyno::PlantedFault::kServesEmpty, "serves empty", false,
      dyno::simulator::Scene::kLostWithMemory},
-    {dyno::PlantedFault::kOneDonor, "one donor", false, dyno::simulator::Scene::kLostWithMemory},
+    {dyno::PlantedFault::kOneDonor, "one donor", true, dyno::simulator::Scene::kLostWithMemory},
     {dyno::PlantedFault::kHintCounts, "hint counts", true},
     {dyno::PlantedFault::kSkippedCounts, "skipped counts", true},
     {dyno::PlantedFault::kNoHold, "no hold", false},
