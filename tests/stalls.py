@@ -7,12 +7,11 @@ notes the slowest answers, while this process grows the table, deletes a large s
 many keys expire at once, or flushes.  The machine's own noise is measured first with an idle
 server, since a shared machine may stop any process for milliseconds; a limit counts from there.
 What the server itself says is judged beside it: the longest turn of its loops, which is the longest
-that it looked at nobody.
+that it looked at nobody.  The server and the probe get real-time priority, where the system allows
+it, so that they wait for each other and not for what else wants the processors.
 
 Short runs use small sizes and wide limits, so that they fail only for a stall of the kind that
 grows with the data; --long uses the sizes and prints the figures that the goals are stated for.
-There the server and the probe get real-time priority, where the system allows it, so that they wait
-for each other and not for what else wants the processors.
 """
 
 import multiprocessing
@@ -30,6 +29,7 @@ from server_process import ServerProcess
 from tally import require
 
 BATCH = 500
+STOLEN_AT_ONCE_MS = 10
 
 
 def hurry(pid, priority):
@@ -62,6 +62,13 @@ def probe(port, stop, started, waits, hurried):
     waits.put(found)
 
 
+def stolen_ms():
+    """How long a hypervisor has kept all processors from running this system, as far as it says."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        ticks = stat.readline().split()
+    return int(ticks[8]) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
 class Probe:
     """Runs the probe process around a block; then has the waits."""
 
@@ -74,10 +81,12 @@ class Probe:
         self.process = multiprocessing.Process(target=probe, args=words)
         self.waits = []
         self.turn = 0.0  # The server's longest turn, in milliseconds.
+        self.stolen = 0.0
 
     def __enter__(self):
         with self.server.client() as client:
             client.must("CONFIG", "RESETSTAT")
+        self.stolen = stolen_ms()
         self.process.start()
         self.started.wait(10)
         return self
@@ -86,6 +95,7 @@ class Probe:
         self.stop.set()
         self.waits = sorted(self.queue.get(timeout=30))
         self.process.join()
+        self.stolen = stolen_ms() - self.stolen
         with self.server.client() as client:
             self.turn = int(info(client, "stats").get("eventloop_duration_max", 0)) / 1000
 
@@ -95,7 +105,7 @@ class Probe:
     def text(self):
         shown = (len(self.waits), self.at(0.5), self.at(0.99), self.at(0.999), self.waits[-1])
         text = "%d probes, p50 %.2f, p99 %.2f, p99.9 %.2f, worst %.2f ms" % shown
-        return text + "; longest turn %.2f" % self.turn
+        return text + "; longest turn %.2f; %d ms stolen" % (self.turn, self.stolen)
 
 
 class Stage:
@@ -107,7 +117,7 @@ class Stage:
         self.noise_p999 = 0.0
         self.noise_worst = 0.0
         self.noise_turn = 0.0
-        self.hurried = long and hurry(server.process.pid, 1)
+        self.hurried = hurry(server.process.pid, 1)
 
     def probe(self):
         return Probe(self.server, self.hurried)
@@ -127,9 +137,11 @@ class Stage:
         room = (1 if self.long else 8) * tally.ALLOWANCE
         limit = p999 * room + self.noise_p999
         require(found.at(0.999) <= limit, "p99.9 %.2f ms, limit %.2f" % (found.at(0.999), limit))
-        limit = worst * room + self.noise_worst
+        # A hypervisor takes a processor for some milliseconds at a time.
+        stolen = min(found.stolen, STOLEN_AT_ONCE_MS)
+        limit = worst * room + max(self.noise_worst, stolen)
         require(found.waits[-1] <= limit, "worst %.2f ms, limit %.2f" % (found.waits[-1], limit))
-        limit = worst * room + self.noise_turn
+        limit = worst * room + max(self.noise_turn, stolen)
         require(found.turn <= limit, "turn of %.2f ms, limit %.2f" % (found.turn, limit))
 
 
