@@ -7,18 +7,14 @@ up for all rows, and take turns within a round. What a write costs per copy is t
 time for it divided by its three copies, over what the node that is alone spends on the same write.
 """
 
-import json
 import os
 import re
-import signal
-import socket
 import statistics
 import subprocess
-import tempfile
-import time
+
+from contestant import Contestant, measure, start_node
 
 RACKS = 3
-START_SECONDS = 30
 # Workload, level, pipeline, goals: requests per second, microseconds of processor time per request.
 # The goals are shares of what three Dynomite with three redis-server did on a machine of two cores:
 # 27k and 32k SET per second at 50 us with DC_ONE; with DC_QUORUM 23k SET, 19k GET at 49 to 54 us.
@@ -31,44 +27,6 @@ ROWS = [
     ("GET", "dc_quorum", 16, 152_000, 6.0),
 ]
 COPY_GOAL = 1.5  # Pipelined.
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Contestant:
-    """The node that is alone, or the ring: its processes, and where clients go."""
-
-    def __init__(self, process, pids, ports):
-        self.process, self.pids, self.ports = process, pids, ports
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-def start_alone(arguments):
-    port = free_port()
-    words = [arguments.server, "--client-listen", "127.0.0.1:%d" % port, "--admin-listen", ""]
-    with open(os.devnull, "wb") as nothing:
-        process = subprocess.Popen(
-            words + arguments.dyno_flags.split(), stdout=nothing, stderr=nothing
-        )
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return Contestant(process, [process.pid], [port])
-        except OSError:
-            time.sleep(0.05)
-    raise OSError("%s does not serve" % arguments.server)
 
 
 def start_ring(arguments, root):
@@ -98,7 +56,7 @@ class RingRows:
             return
         running = []
         try:
-            running.append(start_alone(self.arguments))
+            running.append(start_node(self.arguments))
             running.append(start_ring(self.arguments, self.root))
             print(f"{'':<34} {'':<15} {'alone':>11} {'ring':>11}", flush=True)
             for row in rows:
@@ -124,7 +82,8 @@ class RingRows:
             measured = {}
             for contestant, each in order if i % 2 == 0 else reversed(order):
                 load = ["--load"] if i == 0 else []
-                measured[contestant] = self.measure(contestant, each + load)
+                keys = ["-d", "32", "-r", str(self.arguments.keys)]
+                measured[contestant] = measure(self.arguments, contestant, keys + each + load)
             if None in measured.values():
                 return self.comparison.fail(self.name(row), "the load tool failed")
             rounds.append((measured[alone], measured[ring]))
@@ -136,27 +95,6 @@ class RingRows:
             ratio = statistics.median(ours[1] / one[1] for one, ours in copies)
             if pipeline > 1:
                 self.comparison.judge(f"<= {COPY_GOAL}x of the node alone", ratio <= COPY_GOAL)
-
-    def measure(self, contestant, flags):
-        """Requests per second and microseconds of processor time for each, or None."""
-        words = [self.arguments.bench, "-q", "--no-info", "-c", "50", "-d", "32"]
-        words += ["-r", str(self.arguments.keys), "--duration", self.arguments.duration]
-        words += ["--warmup", "0.3s"]
-        words += ["--server-pid", ",".join(map(str, contestant.pids))]
-        for port in contestant.ports:
-            words += ["-e", "127.0.0.1:%d" % port]
-        with tempfile.NamedTemporaryFile(mode="r", encoding="utf-8") as file:
-            done = subprocess.run(
-                words + ["--json", file.name] + flags, capture_output=True, text=True, check=False
-            )
-            if self.arguments.verbose or done.returncode != 0:
-                print(done.stdout + done.stderr, flush=True)
-            if done.returncode != 0:
-                return None
-            run = json.load(file)["runs"][-1]
-        if run["failed"]:
-            print(f"{'':<34} {run['failed']} requests failed: {run['errors']}", flush=True)
-        return run["throughput"], run["server_cpu_us_per_request"]
 
     def report(self, row, rounds, what, of, goal, at_least):
         alone = statistics.median(of(one) for one, _ in rounds)

@@ -27,8 +27,8 @@ constexpr int64_t kStoreBytesMin = int64_t{1} << 20;
 
 constexpr size_t kBatchKeysMax = 256;
 constexpr size_t kBatchBytesMax = size_t{1} << 20;
-// Keys that are looked at for a batch: most may have to stay.
-constexpr int kLooksMax = 4096;
+// How long keys are looked at for a batch: most may have to stay, or be cold already.
+constexpr int64_t kGatherUs = 20'000;
 constexpr size_t kReadKeysMax = 32;
 // Records to be erased, and failures to be told, that are remembered.
 constexpr size_t kForgottenMax = size_t{1} << 20;
@@ -197,6 +197,8 @@ void Spill::move() {
     is_stuck_.store(!may_move && is_due && limit() > 0 && coldest_.used_bytes() > limit());
     if (is_over_.exchange(false)) release_clients();
     lock.lock();
+    // Looking for what may go, again and again, would only keep others from their slots.
+    if (!may_move && is_due) wake_mover_.wait_for(lock, kLookEvery, [this] { return stopping_; });
   }
 }
 
@@ -219,8 +221,8 @@ std::vector<Spill::Moving> Spill::gather() {
   std::unordered_set<Name, NameHash> seen = names_to_stay();
   size_t bytes = 0;
   int64_t now_ms = unix_time_ms();
-  for (int looks = 0; looks < kLooksMax; ++looks) {
-    if (batch.size() == kBatchKeysMax || bytes >= kBatchBytesMax) break;
+  int64_t end_us = monotonic_us() + kGatherUs;
+  while (batch.size() < kBatchKeysMax && bytes < kBatchBytesMax && monotonic_us() < end_us) {
     std::optional<Evictor::Candidate> worst = coldest_.find_worst(now_ms);
     if (!worst) break;
     SlotIndex index = server_.keyspace().hash(worst->key).slot();
