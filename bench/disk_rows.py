@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows of bench/compare about the disk.
 
-disk, ten times memory   A node whose memory holds a tenth of its values (storage.mode = spill) beside
-                         one that holds all: reads of which nine tenths go to a fiftieth of the keys,
-                         and reads of keys that never existed.
-disk, restart            From the start of a process to its first reply from its data: durable, killed
-                         while idle, beside redis-server with a snapshot and with a log.
+disk, ten times memory   A node whose memory holds a tenth of its values (storage.mode = spill)
+                         beside one that holds all: reads of which nine tenths go to a fiftieth of
+                         the keys, and reads of keys that never existed.
+disk, restart            From the start of a process to its first reply from its data: durable,
+                         killed while idle, beside redis-server with a snapshot and with a log.
 """
 
 import os
