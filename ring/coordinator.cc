@@ -14,19 +14,8 @@ namespace {
 // this long for its acknowledgements.
 constexpr int64_t kAfterRunUs = 500 * kMicrosPerMs;
 
-std::string error(std::string_view text) {
-  return "-" + std::string(text) + "\r\n";
-}
-
 constexpr std::string_view kUnknownText =
     "UNKNOWN write applied on 0 or more replicas; outcome unknown";
-constexpr std::string_view kCrossSlot =
-    "CROSSSLOT Keys in request don't hash to the same slot, and no node owns all of them";
-
-template <class Items, class Item>
-bool has(const Items& items, const Item& item) {
-  return std::find(items.begin(), items.end(), item) != items.end();
-}
 
 }  // namespace
 
@@ -49,113 +38,8 @@ Coordinator::Coordinator(const Topology& topology, NodeIndex self,
   view_ = std::move(view);
 }
 
-bool Coordinator::can_run(NodeIndex node, bool write) const {
-  const View::NodeView& seen = view_->nodes[node];
-  if (node != self_ && !linked_[node]) return false;
-  return write ? seen.may_write() : seen.may_read();
-}
-
-bool Coordinator::is_quorum(Level level) const {
-  if (level == Level::kDcOne) return false;
-  const Topology::Node& own = topology_.node(self_);
-  return topology_.dcs()[own.dc_index].racks.size() > 1 ||
-         (level == Level::kDcEachSafeQuorum && topology_.dcs().size() > 1);
-}
-
-NodeIndex Coordinator::owner_of_all(RackNumber rack, std::span<const Token> tokens) const {
-  NodeIndex owner = topology_.owner(rack, tokens.front());
-  for (Token token : tokens.subspan(1)) {
-    if (topology_.owner(rack, token) != owner) return kNoNode;
-  }
-  return owner;
-}
-
-NodeIndex Coordinator::choose_in(uint16_t dc_index, std::span<const Token> tokens, bool write,
-                                 std::span<const NodeIndex> but) const {
-  RackSet healthy;
-  for (RackNumber rack : topology_.dcs()[dc_index].racks) {
-    NodeIndex owner = owner_of_all(rack, tokens);
-    if (owner != kNoNode && can_run(owner, write) && !has(but, owner)) healthy.insert(rack);
-  }
-  RackNumber rack = topology_.preferred_rack(dc_index, slot_of(tokens.front()), healthy);
-  return rack == 0 ? kNoNode : owner_of_all(rack, tokens);
-}
-
-NodeIndex Coordinator::choose(std::span<const Token> tokens, bool write, Level level,
-                              std::span<const NodeIndex> but) const {
-  const Topology::Node& own = topology_.node(self_);
-  if (!write || !is_quorum(level)) {
-    NodeIndex near = owner_of_all(own.rack_number, tokens);
-    if (near != kNoNode && can_run(near, write) && !has(but, near)) return near;
-  }
-  NodeIndex node = choose_in(own.dc_index, tokens, write, but);
-  if (node != kNoNode || !options_.may_leave_dc) return node;
-  for (uint16_t dc = 0; dc < topology_.dcs().size() && node == kNoNode; ++dc) {
-    if (dc != own.dc_index) node = choose_in(dc, tokens, write, but);
-  }
-  return node;
-}
-
-Plan Coordinator::plan(std::span<const Token> tokens, bool write, bool may_split,
-                       Level level) const {
-  Plan plan;
-  if (tokens.empty()) {
-    plan.kind = Plan::Kind::kLocal;
-    return plan;
-  }
-  bool quorum = is_quorum(level);
-  if (!quorum && can_run(self_, write) &&
-      owner_of_all(topology_.node(self_).rack_number, tokens) == self_) {
-    plan.kind = Plan::Kind::kLocal;
-    return plan;
-  }
-  if (may_split && tokens.size() > 1) return split(tokens, write, level);
-  NodeIndex node = choose(tokens, write, level, {});
-  if (node == kNoNode) {
-    plan.refusal = refusal_for(tokens);
-  } else {
-    plan.kind = node == self_ && !quorum ? Plan::Kind::kLocal : Plan::Kind::kBegin;
-  }
-  return plan;
-}
-
-Plan Coordinator::split(std::span<const Token> tokens, bool write, Level level) const {
-  Plan plan;
-  std::vector<NodeIndex> nodes;
-  for (uint32_t i = 0; i < tokens.size(); ++i) {
-    NodeIndex node = choose(tokens.subspan(i, 1), write, level, {});
-    if (node == kNoNode) {
-      plan.groups.clear();
-      plan.refusal = refusal_for(tokens.subspan(i, 1));
-      return plan;
-    }
-    auto found = std::find(nodes.begin(), nodes.end(), node);
-    auto group = static_cast<size_t>(found - nodes.begin());
-    if (found == nodes.end()) {
-      nodes.push_back(node);
-      plan.groups.emplace_back();
-    }
-    plan.groups[group].push_back(i);
-  }
-  plan.kind = nodes.size() > 1 ? Plan::Kind::kScatter : Plan::Kind::kBegin;
-  return plan;
-}
-
-std::string Coordinator::refusal_for(std::span<const Token> tokens) const {
-  bool owned = false;
-  for (const Topology::Rack& rack : topology_.racks()) {
-    owned = owned || owner_of_all(rack.number, tokens) != kNoNode;
-  }
-  if (!owned) return error(kCrossSlot);
-  if (view_->nodes[self_].state == NodeState::kLoading) {
-    return error("LOADING Dyno is filling its memory from its replicas");
-  }
-  if (view_->nodes[self_].state == NodeState::kFenced) {
-    return error("TRYAGAIN the clock of this node is too far off to write");
-  }
-  const Topology::Node& own = topology_.node(self_);
-  return error("CLUSTERDOWN no live owner for slot " + std::to_string(slot_of(tokens.front())) +
-               " in " + topology_.dcs()[own.dc_index].name);
+std::string Coordinator::error(std::string_view text) {
+  return "-" + std::string(text) + "\r\n";
 }
 
 void Coordinator::Operation::reset() {
@@ -410,8 +294,8 @@ void Coordinator::lose(Now now, uint64_t id, Operation& op, NodeIndex node) {
   if (op.phase == Phase::kComparing || op.phase == Phase::kHolding) {
     return rack_failed(id, op, node);
   }
-  if (op.phase == Phase::kPulling && has(op.pending, node)) return answer_hold(id, false);
   auto pending = std::find(op.pending.begin(), op.pending.end(), node);
+  if (op.phase == Phase::kPulling && pending != op.pending.end()) return answer_hold(id, false);
   if (op.phase != Phase::kForwarded || pending == op.pending.end()) return;
   op.pending.erase(pending);
   op.maybe_applied = true;

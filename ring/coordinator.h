@@ -164,6 +164,10 @@ class Coordinator {
     std::map<NodeIndex, std::vector<Version>> reported;
   };
 
+  // RESP
+  [[nodiscard]] static std::string error(std::string_view text);
+
+  // Where a request runs: coordinator_plan.cc.
   [[nodiscard]] bool can_run(NodeIndex node, bool write) const;
   [[nodiscard]] bool is_quorum(Level level) const;
   [[nodiscard]] NodeIndex owner_of_all(RackNumber rack, std::span<const Token> tokens) const;
