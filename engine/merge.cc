@@ -57,6 +57,7 @@ MergeOutcome merge(Replica& replica, const std::vector<Delta>& deltas, FrameOrig
         if (all) replica.flush(delta.db, delta.facts[0].stamp, now_ms);
         continue;
       }
+      replica.adopt_locked(replica.keyspace().hash(delta.key).slot());
       KeyMerge key(replica, delta.db, delta.key, origin, now_ms, &outcome);
       if (replica.faults.observed_by_winner) key.expect(latest_stamp({delta}));
       key.apply(delta.facts);

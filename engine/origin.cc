@@ -141,6 +141,7 @@ bool Origin::Write::ends_key() const {
 }
 
 void Origin::Write::run() {
+  if (!replica_.slot(hash_.slot()).is_adopted) return;
   if (state_->lapsed && !ends_key()) revive();
   switch (effect_.kind) {
     case EffectKind::kErase:

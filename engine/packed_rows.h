@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <span>
 #include <utility>
 
 #include "engine/memory.h"
@@ -57,24 +58,45 @@ class PackedRows {
   // The first row with that number in a column other than 0; size() when there is none.
   [[nodiscard]] size_t find(size_t column, uint64_t number) const {
     if (empty()) return 0;
-    size_t bit = 0;
-    for (size_t c = 0; c < column; ++c) bit += block_->widths[c];
+    const size_t width = block_->widths[column];
+    if (width == 0) return number == 0 ? 0 : size();
+    const uint64_t mask = ~uint64_t{0} >> (64 - width);
+    const auto* rows = reinterpret_cast<const uint8_t*>(block_ + 1);
+    size_t end = width;
+    for (size_t c = 0; c < column; ++c) end += block_->widths[c];
     const size_t step = row_bits();
-    size_t i = 0;
-    while (i < block_->count && read(bit, block_->widths[column]) != number) {
-      bit += step;
-      ++i;
+    const size_t count = block_->count;
+    for (size_t i = 0; i < count; ++i, end += step) {
+      const size_t byte_end = (end + 7) / 8;
+      uint64_t word;
+      std::memcpy(&word, rows + byte_end - sizeof(word), sizeof(word));
+      if ((word >> (end + 64 - width - byte_end * 8) & mask) == number) return i;
     }
-    return i;
+    return count;
   }
 
+  // These rows and no others.
+  void assign(std::span<const Row> rows) {
+    *this = PackedRows();
+    if (rows.empty()) return;
+    uint64_t base = rows[0][0];
+    Row largest = rows[0];
+    for (const Row& row : rows) widen(row, &base, &largest);
+    largest[0] -= base;
+    *this = make(base, largest, rows.size() + 1 + rows.size() / kSpareShare);
+    for (size_t i = 0; i < rows.size(); ++i) write_row(i, rows[i]);
+    block_->count = static_cast<uint16_t>(rows.size());
+  }
   void set(size_t i, const Row& row) {
     if (!fits(row)) rebuild(size(), row);
     write_row(i, row);
   }
   void insert(size_t i, const Row& row) {
-    if (!fits(row) || (size() + 1) * row_bits() > capacity_bits()) {
-      rebuild(size() + 1 + size() / kSpareShare, row);
+    const size_t room = size() + 1 + size() / kSpareShare;
+    if (!fits(row)) {
+      rebuild(room, row);
+    } else if ((size() + 1) * row_bits() > capacity_bits()) {
+      resize(room);
     }
     const size_t step = row_bits();
     move_bits((i + 1) * step, i * step, (size() - i) * step);
@@ -98,6 +120,8 @@ class PackedRows {
   static constexpr size_t kSpareShare = 8;
   static constexpr size_t kSpareRows = 2;
   static constexpr unsigned kWidthMax = 57;
+  static constexpr size_t kFewRows = 8;
+  static constexpr unsigned kEarlyBits = 4;
 
   struct Block {
     uint32_t base_low = 0;
@@ -168,30 +192,47 @@ class PackedRows {
     }
     return true;
   }
-  // Puts the rows into a block with room for `capacity` of them, and for one like `row`.
-  void rebuild(size_t capacity, const Row& row) {
-    uint64_t base = row[0];
-    Row largest = row;
-    for (size_t i = 0; i < size(); ++i) {
-      const Row each = at(i);
-      base = std::min(base, each[0]);
-      for (size_t c = 0; c < kColumns; ++c) largest[c] = std::max(largest[c], each[c]);
-    }
-    largest[0] -= base;
-    size_t bits = 0;
+  static void widen(const Row& row, uint64_t* base, Row* largest) {
+    *base = std::min(*base, row[0]);
+    for (size_t c = 0; c < kColumns; ++c) (*largest)[c] = std::max((*largest)[c], row[c]);
+  }
+  [[nodiscard]] static PackedRows make(uint64_t base, const Row& largest, size_t capacity) {
     Block head{static_cast<uint32_t>(base), static_cast<uint32_t>(base >> 32)};
     for (size_t c = 0; c < kColumns; ++c) {
       head.widths[c] = static_cast<uint8_t>(std::bit_width(largest[c]));
       DYNO_CHECK(head.widths[c] <= kWidthMax);
-      bits += head.widths[c];
     }
+    return make(head, capacity);
+  }
+  // A block for `capacity` rows as wide as `head` says, without rows.
+  [[nodiscard]] static PackedRows make(Block head, size_t capacity) {
+    size_t bits = 0;
+    for (uint8_t width : head.widths) bits += width;
     size_t bytes = memory::rounded_tight_bytes(sizeof(Block) + (capacity * bits + 7) / 8);
     DYNO_CHECK(bytes <= std::numeric_limits<uint16_t>::max());
     head.bytes = static_cast<uint16_t>(bytes);
-    PackedRows fresh;
-    fresh.block_ = static_cast<Block*>(memory::allocate_tight(bytes));
-    *fresh.block_ = head;
-    std::memset(static_cast<void*>(fresh.block_ + 1), 0, bytes - sizeof(Block));
+    head.count = 0;
+    PackedRows rows;
+    rows.block_ = static_cast<Block*>(memory::allocate_tight(bytes));
+    *rows.block_ = head;
+    std::memset(static_cast<void*>(rows.block_ + 1), 0, bytes - sizeof(Block));
+    return rows;
+  }
+  void resize(size_t capacity) {
+    PackedRows larger = make(*block_, capacity);
+    std::memcpy(static_cast<void*>(larger.block_ + 1), block_ + 1, (size() * row_bits() + 7) / 8);
+    larger.block_->count = block_->count;
+    std::swap(block_, larger.block_);
+  }
+  // Puts the rows into a block with room for `capacity` of them, and for one like `row`. In a small
+  // block column 0 has room for later numbers, which come soon.
+  void rebuild(size_t capacity, const Row& row) {
+    uint64_t base = row[0];
+    Row largest = row;
+    for (size_t i = 0; i < size(); ++i) widen(at(i), &base, &largest);
+    largest[0] -= base;
+    if (!empty()) largest[0] <<= size() < kFewRows ? kEarlyBits : 1;
+    PackedRows fresh = make(base, largest, capacity);
     for (size_t i = 0; i < size(); ++i) fresh.write_row(i, at(i));
     fresh.block_->count = static_cast<uint16_t>(size());
     std::swap(block_, fresh.block_);

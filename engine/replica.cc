@@ -53,10 +53,9 @@ void for_each_element(Key& key, Visit&& visit) {
   }
 }
 
-// Every element of a key that had no state gets the stamp.
+// Every element of a key that has no state gets the stamp.
 void adopt_key(Replica& replica, SlotIndex index, const NamedKey& named, Stamp stamp) {
   KeyState state(replica, index, named.db, named.name);
-  if (state->latest != 0) return;
   LiveKey live(replica.executor(), named.db, named.name, INT64_MIN);
   Key& key = live.key();
   (void)state.claim_type(key.type(), stamp);
@@ -86,10 +85,23 @@ Replica::Replica(Executor& executor, uint8_t rack, uint32_t incarnation, uint64_
       hash_(digest_secret),
       slots_(std::make_unique<ReplicaSlot[]>(kSlotCount)) {}
 
-void Replica::adopt(SlotIndex index, Stamp stamp) {
-  clock_.start_above(stamp);
+void Replica::begin_adoption(int64_t unix_ms) {
+  adoption_stamp_ = clock_.draw(unix_ms);
+  for (uint32_t i = 0; i < kSlotCount; ++i) slots_[i].is_adopted = false;
+}
+
+void Replica::adopt(SlotIndex index) {
   std::lock_guard lock(keyspace().slot(index).lock);
-  for (const NamedKey& key : replicated_keys(*this, index, -1)) adopt_key(*this, index, key, stamp);
+  adopt_locked(index);
+}
+
+// What is here now is younger than any flush that came meanwhile.
+void Replica::adopt_locked(SlotIndex index) {
+  ReplicaSlot& slot = slots_[index];
+  if (std::exchange(slot.is_adopted, true)) return;
+  for (const NamedKey& key : replicated_keys(*this, index, -1)) {
+    adopt_key(*this, index, key, std::max(adoption_stamp_, slot.flushed(key.db)));
+  }
 }
 
 void Replica::collect(SlotIndex index, Stamp horizon, int64_t unix_ms) {

@@ -91,9 +91,14 @@ class Replica {
     if (conflict_log_) conflict_log_(key, type, lost);
   }
 
-  // Gives every key and element of the slot the stamp, when a node that was alone gets replicas.
-  // Idempotent: what has a stamp keeps it. Locks the slot.
-  void adopt(SlotIndex index, Stamp stamp);
+  // A node that was alone gets replicas while it serves. All that it holds is to have one stamp,
+  // which this draws; until a slot is adopted its writes tell nobody and leave no stamps. Called
+  // before the executor has the recorder, and before anything is merged.
+  void begin_adoption(int64_t unix_ms);
+  // Gives the slot's keys and elements that stamp, unless it was done, and from now on its writes
+  // are recorded. Every command that began without the recorder has ended. Locks the slot.
+  void adopt(SlotIndex index);
+  void adopt_locked(SlotIndex index);
 
   // A database, or with -1 all of them, was flushed at `stamp`: what is older goes, with its
   // traces. All slots are locked. With the keys of the data set, or, when this node flushes,
@@ -121,6 +126,7 @@ class Replica {
 
   Executor& executor_;
   HybridClock clock_;
+  Stamp adoption_stamp_ = 0;
   Actor actor_;
   DigestHash hash_;
   std::unique_ptr<ReplicaSlot[]> slots_;

@@ -78,6 +78,8 @@ class ReplicaSlot {
   }
 
   Digest digest;
+  // What the slot holds has stamps: false until a node that was alone has given it some.
+  bool is_adopted = true;
   // Hashes of keys whose records hold traces of what is gone.
   std::vector<uint64_t> awaiting;
 

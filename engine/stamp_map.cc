@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "protocol/check.h"
 
@@ -16,7 +17,8 @@ uint64_t StampMap::find(uint64_t hash) const {
   return at == rows.size() ? 0 : word_of(rows.at(at));
 }
 
-void StampMap::put(uint64_t hash, uint64_t word) {
+void StampMap::set(uint64_t hash, uint64_t word) {
+  DYNO_CHECK(word != 0);
   const uint32_t i = index(hash);
   Rows& rows = block(i);
   const Rows::Row row = {word >> kStampMsShift, rest(hash, i),
@@ -25,11 +27,6 @@ void StampMap::put(uint64_t hash, uint64_t word) {
   if (at < rows.size()) return rows.set(at, row);
   rows.insert(at, row);
   ++size_;
-}
-
-void StampMap::set(uint64_t hash, uint64_t word) {
-  DYNO_CHECK(word != 0);
-  put(hash, word);
   if (size_ > block_count_ * kBlockRows) split();
 }
 
@@ -66,30 +63,32 @@ void StampMap::set_block_count(uint32_t count) {
 
 void StampMap::split() {
   const uint32_t low = block_count_ - (1U << level());
-  const uint32_t known = known_bits(low);
   const Rows rows = std::move(block(low));
   set_block_count(block_count_ + 1);
-  size_ -= static_cast<uint32_t>(rows.size());
+  // The lowest bit of the rest says which one.
+  std::vector<Rows::Row> parts[2];
   for (size_t at = 0; at < rows.size(); ++at) {
-    const Rows::Row row = rows.at(at);
-    put(row[kRest] << known | low, word_of(row));
+    Rows::Row row = rows.at(at);
+    parts[std::exchange(row[kRest], row[kRest] >> 1) & 1].push_back(row);
   }
+  block(low).assign(parts[0]);
+  block(block_count_ - 1).assign(parts[1]);
 }
 
 void StampMap::join() {
   const uint32_t high = block_count_ - 1;
   const uint32_t low = high - std::bit_floor(high);
-  const uint32_t known = known_bits(high);
-  const Rows parts[] = {std::move(block(low)), std::move(block(high))};
-  set_block_count(high);
-  for (const Rows& rows : parts) {
-    size_ -= static_cast<uint32_t>(rows.size());
-    const uint64_t bits = &rows == &parts[0] ? low : high;
+  std::vector<Rows::Row> all;
+  for (uint32_t i : {low, high}) {
+    const Rows rows = std::move(block(i));
     for (size_t at = 0; at < rows.size(); ++at) {
-      const Rows::Row row = rows.at(at);
-      put(row[kRest] << known | bits, word_of(row));
+      Rows::Row row = rows.at(at);
+      row[kRest] = row[kRest] << 1 | (i == high ? 1 : 0);
+      all.push_back(row);
     }
   }
+  set_block_count(high);
+  block(low).assign(all);
 }
 
 size_t StampMap::memory_bytes() const {

@@ -70,7 +70,7 @@ class StampMap {
 
  private:
   // Rows of a block on average.
-  static constexpr size_t kBlockRows = 32;
+  static constexpr size_t kBlockRows = 20;
 
   enum Column : size_t { kMs, kRest, kLogical, kRack, kColumnCount };
   using Rows = PackedRows<kColumnCount>;
@@ -95,7 +95,6 @@ class StampMap {
   [[nodiscard]] uint64_t rest(uint64_t hash, uint32_t i) const {
     return (hash & ((uint64_t{1} << kHashBits) - 1)) >> known_bits(i);
   }
-  void put(uint64_t hash, uint64_t word);
   void split();
   void join();
   void set_block_count(uint32_t count);

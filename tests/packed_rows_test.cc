@@ -47,6 +47,11 @@ void run_against_model(uint32_t seed, int bits, size_t rows_max) {
     while (first < model.size() && model[first][1] != wanted) ++first;
     REQUIRE(rows.find(1, wanted) == first);
   }
+  rows.assign(model);
+  check_equal(rows, model);
+  rows.insert(0, {1, 2, 0});
+  rows.erase(0, 1);
+  check_equal(rows, model);
   rows.erase(0, rows.size());
   CHECK(rows.empty());
   CHECK(rows.memory_bytes() == 0);
