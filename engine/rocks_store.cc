@@ -30,6 +30,8 @@ namespace {
 
 constexpr size_t kKeyHeadBytes = 3;
 constexpr double kFilterBitsPerKey = 10;
+// Gathered writes become so many files before these are sorted into the others.
+constexpr int kFilesToCompact = 8;
 constexpr std::string_view kOtherPrefix = "\xff\xff";
 static_assert(kSlotCount <= 0xffff, "no slot shares a prefix with other records");
 
@@ -264,7 +266,11 @@ std::string RocksStore::open_files() {
   db.paranoid_checks = true;
   db.write_buffer_size = options.buffer_bytes;
   db.max_write_buffer_number = 3;
-  db.max_total_wal_size = 4 * options.buffer_bytes;
+  // A start after a crash reads the log again before anything is served: it is kept short, and what
+  // was read stays in memory instead of becoming a file first.
+  db.max_total_wal_size = 2 * options.buffer_bytes;
+  db.avoid_flush_during_recovery = true;
+  db.level0_file_num_compaction_trigger = kFilesToCompact;
   db.max_background_jobs = 2;
   // One thread writes, sorted: the place of a slot's last record is where to look for the next.
   db.allow_concurrent_memtable_write = false;

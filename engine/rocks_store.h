@@ -45,7 +45,7 @@ class RocksStore {
   struct Options {
     std::string path;
     size_t cache_bytes = size_t{64} << 20;   // Blocks read, and what is not yet in files.
-    size_t buffer_bytes = size_t{64} << 20;  // What is gathered before it becomes a file.
+    size_t buffer_bytes = size_t{16} << 20;  // What is gathered before it becomes a file.
     bool is_scratch = false;
     // Null: the machine's. For tests of failing disks.
     std::shared_ptr<rocksdb::FileSystem> files;

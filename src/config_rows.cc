@@ -308,10 +308,10 @@ void add_storage_rows(std::vector<ConfigRow>& rows, Config& config) {
         .doc = "Memory for blocks read from disk."},
        {.name = "storage.buffer",
         .shape = bytes(1 << 20, int64_t{1} << 32),
-        .fallback = "64mb",
+        .fallback = "16mb",
         .number = bind(storage.buffer_bytes),
         .doc = "Memory in which writes are gathered before they become a file; up to three of "
-               "them, and four times as much of the log is kept."},
+               "them. The log, which a start after a crash reads again, grows to twice as much."},
        {.name = "storage.readers",
         .shape = integer(1, 64),
         .fallback = "4",
