@@ -35,7 +35,7 @@ void ColdGate::ask(Context& context, SlotIndex slot, std::string_view name, int 
 }
 
 void ColdGate::ask_ahead(const CommandSpec& spec, Args args, int db) {
-  if (spec.flags & kKeepsCold) return;
+  if (spec.keeps_cold(args)) return;
   std::vector<int> indexes;
   if (!CommandTable::key_indexes(spec, args, &indexes)) return;
   for (int index : indexes) {
@@ -60,7 +60,7 @@ bool ColdGate::holds_key(Context& context, std::string_view name, int db) {
 }
 
 bool ColdGate::holds_command(Context& context, int db) {
-  if (context.spec->flags & kKeepsCold) return false;
+  if (context.spec->keeps_cold(context.args)) return false;
   static thread_local std::vector<int> indexes;
   indexes.clear();
   if (!CommandTable::key_indexes(*context.spec, context.args, &indexes)) return false;

@@ -88,7 +88,12 @@ struct CommandSpec {
   KeyFinder find_keys = nullptr;
   // For commands that need every slot with some arguments only, as SORT does with patterns.
   bool (*locks_all)(Args args) = nullptr;
+  // As kKeepsCold, with some arguments only, as SET without GET.
+  bool (*may_keep_cold)(Args args) = nullptr;
 
+  [[nodiscard]] bool keeps_cold(Args args) const {
+    return (flags & kKeepsCold) != 0 || (may_keep_cold != nullptr && may_keep_cold(args));
+  }
   [[nodiscard]] bool is_container() const { return body == nullptr || (flags & kContainer) != 0; }
 };
 

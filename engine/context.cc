@@ -17,7 +17,7 @@ namespace dyno {
 namespace {
 
 bool keeps_cold(const Context& context) {
-  return context.spec != nullptr && (context.spec->flags & kKeepsCold) != 0;
+  return context.spec != nullptr && context.spec->keeps_cold(context.args);
 }
 
 uint64_t& draw_state() {

@@ -93,7 +93,8 @@ inline String::Before String::write(std::string_view bytes, DeadlineChange deadl
 
   Entry* entry = key_.exists() ? key_.entry() : nullptr;
   bool in_place = false;
-  if (entry != nullptr && entry->type() == Type::kString && had_deadline == has_deadline) {
+  bool is_string = entry != nullptr && entry->type() == Type::kString && !key_.is_cold();
+  if (is_string && had_deadline == has_deadline) {
     size_t total = entry->head_bytes() + wanted;
     in_place = memory::usable_bytes(entry) == memory::rounded_tight_bytes(total);
   }

@@ -105,6 +105,13 @@ void set(Context& c) {
   if (!options.get) c.reply.ok();
 }
 
+// SET without GET: what it replaces may stay on disk.
+bool answers_nothing_old(Args args) {
+  return args.size() == 3 || std::none_of(args.begin() + 3, args.end(), [](std::string_view word) {
+           return is_word(word, "GET");
+         });
+}
+
 void setnx(Context& c) {
   Key key(c, c.args[1], Key::Use::kWrite);
   if (key.exists()) return c.reply.integer(0);
@@ -341,12 +348,12 @@ const CommandSpec kRows[] = {
     {"SET", -3, kWrite | kDenyOom, kFirstKey, kGroup, "1.0.0", "O(1)",
      "Sets the string value of a key, whatever it held; the deadline goes unless kept.",
      "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT "
-     "unix-time-milliseconds | KEEPTTL]", set},
-    {"SETNX", 3, kWrite | kDenyOom | kFast, kFirstKey, kGroup, "1.0.0", "O(1)",
+     "unix-time-milliseconds | KEEPTTL]", set, nullptr, nullptr, answers_nothing_old},
+    {"SETNX", 3, kWrite | kDenyOom | kFast | kKeepsCold, kFirstKey, kGroup, "1.0.0", "O(1)",
      "Sets the string value of a key only if the key does not exist.", "key value", setnx},
-    {"SETEX", 4, kWrite | kDenyOom, kFirstKey, kGroup, "2.0.0", "O(1)",
+    {"SETEX", 4, kWrite | kDenyOom | kKeepsCold, kFirstKey, kGroup, "2.0.0", "O(1)",
      "Sets the string value of a key and when it expires, in seconds.", "key seconds value", setex},
-    {"PSETEX", 4, kWrite | kDenyOom, kFirstKey, kGroup, "2.6.0", "O(1)",
+    {"PSETEX", 4, kWrite | kDenyOom | kKeepsCold, kFirstKey, kGroup, "2.6.0", "O(1)",
      "Sets the string value of a key and when it expires, in milliseconds.",
      "key milliseconds value", psetex},
     {"GETSET", 3, kWrite | kDenyOom | kFast, kFirstKey, kGroup, "1.0.0", "O(1)",
@@ -360,9 +367,11 @@ const CommandSpec kRows[] = {
     {"MGET", -2, kReadonly | kFast, kAllKeys, kGroup, "1.0.0", "O(N) with N the number of keys",
      "Returns the string values of keys, null for those that are missing or no strings.",
      "key [key ...]", mget},
-    {"MSET", -3, kWrite | kDenyOom, kPairs, kGroup, "1.0.1", "O(N) with N the number of keys",
+    {"MSET", -3, kWrite | kDenyOom | kKeepsCold, kPairs, kGroup, "1.0.1",
+     "O(N) with N the number of keys",
      "Sets the string values of keys, all at once.", "key value [key value ...]", mset},
-    {"MSETNX", -3, kWrite | kDenyOom, kPairs, kGroup, "1.0.1", "O(N) with N the number of keys",
+    {"MSETNX", -3, kWrite | kDenyOom | kKeepsCold, kPairs, kGroup, "1.0.1",
+     "O(N) with N the number of keys",
      "Sets the string values of keys, all at once, only if none of them exists.",
      "key value [key value ...]", msetnx},
     {"APPEND", 3, kWrite | kDenyOom | kFast, kFirstKey, kGroup, "2.0.0", "O(1) amortized",

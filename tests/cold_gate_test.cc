@@ -264,6 +264,22 @@ TEST_CASE("what does not look at values needs no disk") {
   CHECK(cold.on_disk() == 0);
 }
 
+TEST_CASE("what replaces a value does not read it") {
+  ColdEngine cold;
+  for (std::string_view name : {"a", "b", "c", "d"}) cold("SET " + std::string(name) + " " + kLong);
+  cold.chill_all();
+  CHECK(cold("SET a short") == "+OK\r\n");
+  CHECK(cold("SET b " + kLong + " EX 100 XX") == "+OK\r\n");
+  CHECK(cold("MSET c 1") == "+OK\r\n");
+  CHECK(cold("SETNX d 1") == ":0\r\n");
+  CHECK(cold.waits == 0);
+  CHECK(cold.on_disk() == 1);
+  CHECK(cold("MGET a c") == "*2\r\n" + bulk_reply("short") + bulk_reply("1"));
+  CHECK(cold("TTL b") == ":100\r\n");
+  CHECK(cold("SET d 2 GET") == bulk_reply(kLong));
+  CHECK(cold.waits == 1);
+}
+
 TEST_CASE("values of a hash whose fields expire stay, as do small ones") {
   ColdEngine cold;
   cold("HSET timed f " + kLong);
