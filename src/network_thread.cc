@@ -651,7 +651,8 @@ void NetworkThread::release_held() {
   held.swap(held_);
   for (Client* client : held) {
     client->held = false;
-    if (client->closing == CloseReason::kNone) after_requests(*client);
+    // One whose command runs elsewhere is not this thread's; it is looked at when it comes back.
+    if (client->closing == CloseReason::kNone && !client->detached) after_requests(*client);
   }
 }
 
