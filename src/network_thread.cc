@@ -84,64 +84,6 @@ void NetworkThread::end() {
   closed_.clear();
 }
 
-bool NetworkThread::take_over(uint64_t taken_turn) {
-  if (!turn_.compare_exchange_strong(taken_turn, taken_turn + 1, std::memory_order_acq_rel)) {
-    return false;
-  }
-  Client& left_behind = *running_;
-  left_behind.detached = true;
-  left_behind.held_args = std::move(batch_args_);
-  loop_.remove(left_behind.facts.fd);
-  batch_.clear();
-  batch_args_.clear();
-  // Their round was cut short anywhere between reading and what follows the last reply.
-  for (Client* client : serving_) {
-    if (client == &left_behind || client->closing != CloseReason::kNone) continue;
-    if (client->parsed != 0) {
-      client->parsed = 0;
-      client->parser.next();
-      client->protocol_failed = false;
-    }
-    schedule(*client);
-  }
-  serving_.clear();
-  if (lane_) lane_->store().hold_watermark();
-  return true;
-}
-
-void NetworkThread::take_back(Client& client, size_t size, std::vector<Frame> written) {
-  if (lane_) {
-    lane_->publish(std::move(written));
-    lane_->store().release_watermark();
-  }
-  client.detached = false;
-  client.held_args.clear();
-  client.held_args.shrink_to_fit();
-  client.parsed = 0;
-  client.parser.next();
-  client.protocol_failed = false;
-  client.waits_for_write = false;
-  hold_for_others(client);  // Its last write was another thread's.
-  loop_.add(client.facts.fd, EPOLLIN, &client);
-  end_request(client, size);
-  std::vector<std::function<void(Client&)>> deferred;
-  deferred.swap(client.deferred);
-  schedule(client);
-  for (auto& act : deferred) {
-    if (client.closing == CloseReason::kNone) act(client);
-  }
-}
-
-void NetworkThread::with_client(uint64_t id, std::function<void(Client&)> act) {
-  auto found = clients_.find(id);
-  if (found == clients_.end()) return;
-  if (found->second->detached) {
-    found->second->deferred.push_back(std::move(act));
-  } else {
-    act(*found->second);
-  }
-}
-
 void NetworkThread::adopt(int fd, std::string address, std::string local_address,
                           bool unix_socket) {
   auto client = std::make_shared<std::unique_ptr<Client>>(std::make_unique<Client>(
@@ -175,59 +117,6 @@ void NetworkThread::push(uint64_t id, std::string bytes) {
   });
 }
 
-void NetworkThread::unblock(uint64_t id, bool error) {
-  loop_.post([this, id, error] {
-    with_client(id, [this, error](Client& client) { unblock_now(client, error); });
-  });
-}
-
-void NetworkThread::unblock_now(Client& client, bool error) {
-  if (client.waiter == nullptr) return;
-  std::shared_ptr<Waiter> waiter = client.waiter;
-  if (!waiter->claim()) return;
-  server_.executor().leave_queues(*waiter);
-  Reply reply(&waiter->reply, waiter->protocol);
-  if (error) {
-    reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK");
-  } else {
-    reply.null_array();
-  }
-  finish_waiter(client, waiter);
-}
-
-void NetworkThread::resume_paused() {
-  loop_.post([this] { resume_all(); });
-}
-
-void NetworkThread::resume_all() {
-  for (Client* client : paused_) {
-    client->paused = false;
-    schedule(*client);
-  }
-  paused_.clear();
-}
-
-void NetworkThread::pause(Client& client) {
-  client.paused = true;
-  paused_.push_back(&client);
-}
-
-void NetworkThread::served(uint64_t id, const std::shared_ptr<Waiter>& waiter) {
-  with_client(id, [this, waiter](Client& client) {
-    if (client.waiter != waiter) return;
-    // A waiter for several keys still stands in the queues of the others.
-    if (waiter->keys.size() > 1) server_.executor().leave_queues(*waiter);
-    finish_waiter(client, waiter);
-  });
-}
-
-void NetworkThread::finish_waiter(Client& client, const std::shared_ptr<Waiter>& waiter) {
-  if (client.reply_mode == ReplyMode::kOn) client.out.append(waiter->reply.view());
-  hold_for_others(client);  // What it was given, another's write took.
-  forget_waiter(client);
-  schedule(client);
-}
-
 Client* NetworkThread::find_client(uint64_t id) {
   auto found = clients_.find(id);
   return found == clients_.end() ? nullptr : found->second.get();
@@ -246,12 +135,6 @@ void NetworkThread::hand_over_pending(uint64_t id) {
     }
     after_requests(client);
   });
-}
-
-void NetworkThread::forget_waiter(Client& client) {
-  timeouts_.erase({client.waiter->deadline_ms, client.id});
-  client.waiter.reset();
-  stats_.blocked_clients.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void NetworkThread::schedule(Client& client) {
@@ -381,55 +264,6 @@ void NetworkThread::parse(Client& client) {
   client.parsed_last_full = true;
 }
 
-void NetworkThread::prefetch_batch() {
-  Executor& executor = server_.executor();
-  for (Request& r : batch_) {
-    Args args(batch_args_.data() + r.first_arg, r.arg_count);
-    r.prefetched = executor.prefetch_slot(*r.client, args, &r.prefetch);
-  }
-  // Once for neighbours with the same key, whose slot's lock is busy enough.
-  const Executor::Prefetch* last = nullptr;
-  bool has_repeated = false;
-  auto is_new = [&](const Request& r) {
-    bool repeats =
-        last != nullptr && last->slot == r.prefetch.slot && last->position == r.prefetch.position;
-    has_repeated |= repeats;
-    last = &r.prefetch;
-    return r.prefetched && !repeats;
-  };
-  for (Request& r : batch_) {
-    if (is_new(r)) Executor::prefetch_group(r.prefetch);
-  }
-  last = nullptr;
-  for (Request& r : batch_) {
-    if (is_new(r)) Executor::prefetch_entry(r.prefetch);
-  }
-  if (has_repeated) prefetch_elements();
-}
-
-// Of each stretch of requests with the same key.
-void NetworkThread::prefetch_elements() {
-  std::string_view elements[kElementPrefetchMax];
-  for (size_t begin = 0, end = 0; begin < batch_.size(); begin = end) {
-    const Request& first = batch_[begin];
-    size_t count = 0;
-    for (end = begin; end < batch_.size(); ++end) {
-      const Request& r = batch_[end];
-      bool repeats = r.prefetched && r.prefetch.slot == first.prefetch.slot &&
-                     r.prefetch.position == first.prefetch.position;
-      if (!repeats && end > begin) break;
-      if (r.arg_count < 3 || count == kElementPrefetchMax) continue;
-      // A score stands before its member.
-      std::string_view name = batch_args_[r.first_arg];
-      bool is_scored = r.arg_count == 4 && !name.empty() && (name.front() | 32) == 'z';
-      elements[count++] = batch_args_[r.first_arg + (is_scored ? 3 : 2)];
-    }
-    if (count < 2) continue;
-    server_.executor().prefetch_elements(*first.client, first.prefetch,
-                                         batch_args_[first.first_arg + 1], {elements, count});
-  }
-}
-
 void NetworkThread::run_batch() {
   if (batch_.size() > 1) prefetch_batch();
   for (const Request& r : batch_) {
@@ -477,18 +311,6 @@ void NetworkThread::run_request(Request request) {
   if (!client.awaits_disk) [[likely]]
     client.parsed -= request.size;
   end_request(client, request.size);
-}
-
-void NetworkThread::end_request(Client& client, size_t size) {
-  if (client.awaits_disk) [[unlikely]] {
-    // Values may have come before anybody knew that it waits for them.
-    awaits_disk_.store(true);
-    pause(client);
-    if (!spill_->is_reading()) disk_moved();
-    return;
-  }
-  client.in.consume(size);
-  after_command(client);
 }
 
 bool NetworkThread::ring_takes(const Request& request, Args args) {
@@ -602,60 +424,6 @@ bool NetworkThread::over_limits(Client& client, int64_t now_ms) {
   return true;
 }
 
-// --- The disk -----------------------------------------------------------------------------------
-
-void NetworkThread::disk_moved() {
-  if (!awaits_disk_.exchange(false)) return;
-  loop_.post([this] {
-    resume_all();
-    release_held();
-    if (lane_) lane_->release_runs();
-  });
-}
-
-bool NetworkThread::disk_holds_back(Client& client, Args args) {
-  if (!has_to_wait(client, args)) return false;
-  // Asked again, since the disk may have moved before it could know that somebody waits.
-  awaits_disk_.store(true);
-  return has_to_wait(client, args);
-}
-
-bool NetworkThread::has_to_wait(const Client& client, Args args) {
-  if (spill_ != nullptr) return spill_->holds_back(client, args);
-  return storage_->holds_back(client, args);
-}
-
-void NetworkThread::note_written(Client& client) {
-  uint64_t position = WriteLog::position_of_thread();
-  if (position == written_position_) return;
-  written_position_ = position;
-  // A thread that has taken the loop over may know an earlier one.
-  if (storage_->replies_wait()) client.held_until = std::max(client.held_until, position);
-}
-
-void NetworkThread::hold_for_others(Client& client) {
-  if (storage_ == nullptr || !storage_->replies_wait()) return;
-  client.held_until = storage_->log().appended();
-}
-
-bool NetworkThread::disk_holds_reply(Client& client) {
-  if (client.held_until <= storage_->safe()) return false;
-  awaits_disk_.store(true);
-  if (client.held_until <= storage_->safe()) return false;
-  if (!std::exchange(client.held, true)) held_.push_back(&client);
-  return true;
-}
-
-void NetworkThread::release_held() {
-  std::vector<Client*> held;
-  held.swap(held_);
-  for (Client* client : held) {
-    client->held = false;
-    // One whose command runs elsewhere is not this thread's; it is looked at when it comes back.
-    if (client->closing == CloseReason::kNone && !client->detached) after_requests(*client);
-  }
-}
-
 void NetworkThread::flush(Client& client) {
   if (storage_ != nullptr && disk_holds_reply(client)) return;
   int64_t in_before = client.net_in;
@@ -697,21 +465,6 @@ void NetworkThread::close(Client& client, CloseReason reason) {
   closed_.push_back(std::move(found->second));
   clients_.erase(found);
   stats_.clients.fetch_sub(1, std::memory_order_relaxed);
-}
-
-void NetworkThread::time_out_waiters(int64_t now_ms) {
-  while (!timeouts_.empty() && timeouts_.begin()->first <= now_ms) {
-    auto [deadline_ms, id] = *timeouts_.begin();
-    timeouts_.erase(timeouts_.begin());
-    auto found = clients_.find(id);
-    if (found == clients_.end() || found->second->detached) continue;
-    std::shared_ptr<Waiter> waiter = found->second->waiter;
-    if (waiter == nullptr || waiter->deadline_ms != deadline_ms || !waiter->claim()) continue;
-    server_.executor().leave_queues(*waiter);
-    Reply reply(&waiter->reply, waiter->protocol);
-    reply.null_array();
-    finish_waiter(*found->second, waiter);
-  }
 }
 
 void NetworkThread::visit_clients(int64_t now_ms) {
