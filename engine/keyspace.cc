@@ -201,6 +201,8 @@ void Keyspace::chill(Slot& slot, uint64_t* word) {
   DYNO_CHECK(slot.lock.is_locked());
   Entry* old = EntryTable::node(*word);
   DYNO_CHECK(cold_ != nullptr && old->encoding() != Encoding::kCold);
+  // A hash may still be marked for fields that no longer expire, and sweeps look at what is marked.
+  set_deadline_flag(slot, word, old->has_deadline());
   EntryTable::set_node(word, Entry::make_like(old, old->type(), Encoding::kCold, 0));
   EntryTable::set_flags(word, EntryTable::flags(*word) | kWordCold);
   stats().cold_keys.add();

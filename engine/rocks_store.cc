@@ -330,7 +330,10 @@ std::string RocksStore::resume(bool* forgets) {
   *forgets = false;
   {
     std::shared_lock lock(rep_->mutex);
-    if (rep_->db != nullptr && rep_->db->Resume().ok()) return {};
+    rocksdb::Status status;
+    if (rep_->db != nullptr) status = rep_->db->Resume();
+    if (rep_->db != nullptr && status.ok()) return {};
+    if (options_.is_scratch) return text(status);
   }
   // Some failures RocksDB only gets over by being opened again.
   *forgets = true;

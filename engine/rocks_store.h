@@ -100,7 +100,8 @@ class RocksStore {
   // Everything written before is on the disk when it returns.
   [[nodiscard]] std::string sync();
   // After a failure: tries to go on. What was written but not known to be on disk is written anew,
-  // or, where `forgets` is set, may be lost: the files are then opened as after a crash.
+  // or, where `forgets` is set, may be lost: the files are then opened as after a crash. A scratch
+  // store is never opened again, since it would be empty.
   [[nodiscard]] std::string resume(bool* forgets);
   // Whether the directory is still there: files that are open live on without it.
   [[nodiscard]] std::string look() const;

@@ -97,6 +97,7 @@ void Spill::stop() {
   if (mover_.joinable()) mover_.join();
   for (std::thread& reader : readers_) reader.join();
   readers_.clear();
+  server_.keyspace().set_cold_keys(nullptr);
   store_.close();
 }
 
@@ -257,6 +258,8 @@ std::string Spill::write(const std::vector<Moving>& batch) {
     forgets_all = std::exchange(forgets_all_, false);
   }
   if (batch.empty() && forgotten.empty() && !forgets_all) return {};
+  bool forgets_data = false;
+  if (!figures().write_failure.empty()) (void)store_.resume(&forgets_data);
   // What is written comes last: a key of the batch may have been cold, and used since.
   RocksStore::Batch records;
   if (forgets_all) records.erase_all_values();

@@ -48,7 +48,7 @@ class Spill final : public ColdKeys {
   // Makes the directory empty. Returns why it cannot be used.
   [[nodiscard]] std::string open();
   void start();
-  // After the network threads have ended.
+  // After the network threads have ended. Cold keys have no values any more.
   void stop();
 
   // --- Network threads, for each request ---

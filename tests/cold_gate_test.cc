@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "engine/cold_value.h"
+#include "engine/expirer.h"
 #include "engine/fixed_draws.h"
 #include "engine/live_key.h"
 #include "tests/command_storm.h"
@@ -38,6 +39,7 @@ class ColdEngine final : public ColdKeys {
     client.keyspace().lock_all();
     client.keyspace().flush(-1, false);
     client.keyspace().unlock_all();
+    client.keyspace().set_cold_keys(nullptr);
   }
 
   // Takes out every value that may go.
@@ -287,6 +289,20 @@ TEST_CASE("values of a hash whose fields expire stay, as do small ones") {
   cold("SET number 12345");
   cold.chill_all();
   CHECK(cold.on_disk() == 0);
+}
+
+TEST_CASE("sweeps pass over a hash on disk whose fields no longer expire") {
+  ColdEngine cold;
+  cold("HSET hash f " + kLong);
+  cold("HPEXPIRE hash 1000 FIELDS 1 f");
+  cold("HPERSIST hash FIELDS 1 f");
+  cold.chill_all();
+  CHECK(cold.on_disk() == 1);
+  Expirer expirer(cold.client.executor());
+  cold.client.now_ms += 5000;
+  (void)expirer.run(0, kSlotCount, cold.client.now_ms, 1'000'000);
+  CHECK(cold.waits == 0);
+  CHECK(cold("HGET hash f") == bulk_reply(kLong));
 }
 
 TEST_CASE("a transaction runs once, with all its values") {

@@ -132,18 +132,6 @@ TEST_CASE("an empty node serves when every donor that is there was pulled from")
   CHECK(bootstrap.is_filled());
 }
 
-TEST_CASE("a donor that goes away is not waited for") {
-  Topology topology = racks(3);
-  Bootstrap bootstrap(topology, 0);
-  bootstrap.handle_timeout({0, 0});
-  bootstrap.heard(1, NodeState::kNormal);
-  bootstrap.heard(2, NodeState::kNormal);
-  bootstrap.pulled(1);
-  bootstrap.heard(2, NodeState::kDown);
-  bootstrap.handle_timeout({1, 0});
-  CHECK(bootstrap.is_filled());
-}
-
 TEST_CASE("a ring that starts for the first time does not wait for ever") {
   Topology topology = racks(3);
   Bootstrap together(topology, 0);
