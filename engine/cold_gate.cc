@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/cold_gate.h"
 
+#include <mutex>
 #include <string>
 
 #include "engine/blocking.h"
@@ -14,7 +15,23 @@ namespace {
 // meanwhile if there is no room for all of it.
 constexpr uint32_t kAsksMax = 64;
 
+// Calls visit(name) for each key of a command that looks at values.
+template <class Visit>
+void for_each_key(const CommandSpec& spec, Args args, Visit&& visit) {
+  if (spec.keeps_cold(args)) return;
+  static thread_local std::vector<int> indexes;
+  indexes.clear();
+  if (!CommandTable::key_indexes(spec, args, &indexes)) return;
+  for (int index : indexes) visit(args[static_cast<size_t>(index)]);
+}
+
 }  // namespace
+
+bool ColdGate::is_cold(KeyHash hash, std::string_view name, int db) {
+  const Slot& slot = keyspace_.slot(hash.slot());
+  const uint64_t* word = slot.table.find(position_in_slot(hash.inner, db), {name, db});
+  return word != nullptr && (EntryTable::flags(*word) & kWordCold) != 0;
+}
 
 void ColdGate::ask(Context& context, SlotIndex slot, std::string_view name, int db) {
   Session& session = context.session;
@@ -35,39 +52,24 @@ void ColdGate::ask(Context& context, SlotIndex slot, std::string_view name, int 
 }
 
 void ColdGate::ask_ahead(const CommandSpec& spec, Args args, int db) {
-  if (spec.keeps_cold(args)) return;
-  std::vector<int> indexes;
-  if (!CommandTable::key_indexes(spec, args, &indexes)) return;
-  for (int index : indexes) {
-    std::string_view name = args[static_cast<size_t>(index)];
+  for_each_key(spec, args, [&](std::string_view name) {
     KeyHash hash = keyspace_.hash(name);
-    Slot& slot = keyspace_.slot(hash.slot());
-    slot.lock.lock();
-    const uint64_t* word = slot.table.find(position_in_slot(hash.inner, db), {name, db});
-    bool is_cold = word != nullptr && (EntryTable::flags(*word) & kWordCold);
-    if (is_cold) cold_.want(hash.slot(), db, name);
-    slot.lock.unlock();
-  }
+    std::lock_guard lock(keyspace_.slot(hash.slot()).lock);
+    if (is_cold(hash, name, db)) cold_.want(hash.slot(), db, name);
+  });
 }
 
 bool ColdGate::holds_key(Context& context, std::string_view name, int db) {
   KeyHash hash = context.hash(name);
-  const Slot& slot = keyspace_.slot(hash.slot());
-  const uint64_t* word = slot.table.find(position_in_slot(hash.inner, db), {name, db});
-  if (word == nullptr || !(EntryTable::flags(*word) & kWordCold)) return false;
+  if (!is_cold(hash, name, db)) return false;
   ask(context, hash.slot(), name, db);
   return true;
 }
 
 bool ColdGate::holds_command(Context& context, int db) {
-  if (context.spec->keeps_cold(context.args)) return false;
-  static thread_local std::vector<int> indexes;
-  indexes.clear();
-  if (!CommandTable::key_indexes(*context.spec, context.args, &indexes)) return false;
   bool holds = false;
-  for (int index : indexes) {
-    holds |= holds_key(context, context.args[static_cast<size_t>(index)], db);
-  }
+  for_each_key(*context.spec, context.args,
+               [&](std::string_view name) { holds |= holds_key(context, name, db); });
   return holds;
 }
 

@@ -235,6 +235,17 @@ void Server::pause(int64_t end_ms, bool all) {
   threads_.front()->post([] {});
 }
 
+void Server::disk_moved() {
+  for (const auto& thread : threads_) thread->disk_moved();
+}
+
+void Server::refuse_writes(const std::string& why) {
+  executor_.set_write_refusal(
+      why.empty() ? why
+                  : "MISCONF Errors writing to disk: " + why +
+                        ". Commands that write are refused until the disk takes them again.");
+}
+
 void Server::unpause() {
   pause_end_ms_.store(0);
   for (auto& thread : threads_) thread->resume_paused();

@@ -127,6 +127,11 @@ class Server : public CommandObserver {
   // True while a pause holds this request back.
   [[nodiscard]] bool holds_back(const Client& client, Args args);
 
+  // Any thread: the disk has taken or given what clients may wait for.
+  void disk_moved();
+  // The disk takes nothing, and why: commands that write are refused. Empty: it does again.
+  void refuse_writes(const std::string& why);
+
   // A network thread's share of the work on expired keys; true when there is more to do now.
   bool expire(uint32_t begin_slot, uint32_t end_slot, int64_t now_ms, int64_t budget_us);
   // Work of every 100 ms that no thread owns; called by the first network thread.

@@ -11,7 +11,6 @@
 #include "engine/memory.h"
 #include "src/client.h"
 #include "src/event_loop.h"
-#include "src/network_thread.h"
 #include "src/server.h"
 
 namespace dyno {
@@ -105,15 +104,19 @@ int64_t Spill::limit() const {
   return server_.limits().maxmemory_bytes;
 }
 
-void Spill::release_clients() {
-  for (const auto& thread : server_.threads()) thread->disk_moved();
+int64_t Spill::share_of_limit(double share) const {
+  return static_cast<int64_t>(static_cast<double>(limit()) * share);
+}
+
+bool Spill::is_beyond(double share) const {
+  return limit() > 0 && coldest_.used_bytes() > share_of_limit(share);
 }
 
 // --- Network threads ----------------------------------------------------------------------------
 
 bool Spill::make_room() {
   int64_t used = coldest_.estimated_bytes();
-  if (used <= static_cast<int64_t>(static_cast<double>(limit()) * kHighShare)) return true;
+  if (used <= share_of_limit(kHighShare)) return true;
   if (used > limit() && !is_stuck_.load(std::memory_order_relaxed)) is_over_.store(true);
   if (!is_due_.exchange(true)) {
     std::lock_guard lock(mutex_);
@@ -188,15 +191,13 @@ void Spill::move() {
     lock.unlock();
     memory::return_idle();
     bool may_move = true;
-    auto target = static_cast<int64_t>(static_cast<double>(limit()) * kLowShare);
-    bool is_due =
-        coldest_.used_bytes() > static_cast<int64_t>(static_cast<double>(limit()) * kHighShare);
+    bool is_due = is_beyond(kHighShare);
     // What is to be erased is, even when nothing has to move.
     do {
-      may_move = move_batch(limit() > 0 && is_due);
-    } while (may_move && is_due && limit() > 0 && coldest_.used_bytes() > target);
-    is_stuck_.store(!may_move && is_due && limit() > 0 && coldest_.used_bytes() > limit());
-    if (is_over_.exchange(false)) release_clients();
+      may_move = move_batch(is_due);
+    } while (may_move && is_due && is_beyond(kLowShare));
+    is_stuck_.store(!may_move && is_due && is_beyond(1));
+    if (is_over_.exchange(false)) server_.disk_moved();
     lock.lock();
     // Looking for what may go, again and again, would only keep others from their slots.
     if (!may_move && is_due) wake_mover_.wait_for(lock, kLookEvery, [this] { return stopping_; });
@@ -307,10 +308,7 @@ void Spill::note_write(const std::string& failure) {
     if (!failure.empty()) ++figures_.failures;
     if (std::exchange(figures_.write_failure, failure).empty() == failure.empty()) return;
   }
-  server_.executor().set_write_refusal(
-      failure.empty() ? std::string()
-                      : "MISCONF Errors writing to disk: " + failure +
-                            ". Commands that write are refused until the disk takes them again.");
+  server_.refuse_writes(failure);
   server_.log().write(
       failure.empty() ? LogLevel::kNotice : LogLevel::kWarning,
       failure.empty() ? "the disk takes values again" : "values cannot be moved to disk",
@@ -339,7 +337,7 @@ void Spill::read() {
     store_.read_keys(reads);
     for (const RocksStore::KeyRead& each : reads) bring_back(each);
     auto took_us = static_cast<uint64_t>(monotonic_us() - began_us);
-    release_clients();
+    server_.disk_moved();
     memory::return_idle();
     lock.lock();
     figures_.read += reads.size();
@@ -350,7 +348,7 @@ void Spill::read() {
 
 void Spill::wait_for_room() {
   for (int i = 0; i < kRoomWaitMs; ++i) {
-    if (limit() == 0 || coldest_.used_bytes() <= limit() || is_stuck_.load()) return;
+    if (!is_beyond(1) || is_stuck_.load()) return;
     (void)make_room();
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }

@@ -100,7 +100,9 @@ class Spill final : public ColdKeys {
   };
 
   [[nodiscard]] int64_t limit() const;
-  void release_clients();
+  [[nodiscard]] int64_t share_of_limit(double share) const;
+  // Memory is beyond that share of its limit, if it has one.
+  [[nodiscard]] bool is_beyond(double share) const;
 
   // The mover.
   void move();

@@ -14,7 +14,6 @@
 
 #include "src/client.h"
 #include "src/event_loop.h"
-#include "src/network_thread.h"
 #include "src/server.h"
 
 namespace dyno {
@@ -133,14 +132,8 @@ std::string Storage::read_clock_and_flushes() {
 }
 
 std::string Storage::start() {
-  auto release = [this] { release_clients(); };
-  auto set_state = [this](std::string why) {
-    server_.executor().set_write_refusal(
-        why.empty() ? why
-                    : "MISCONF Errors writing to disk: " + why +
-                          ". Commands that write are refused until the disk takes them again.");
-  };
-  log_->start(release, set_state);
+  auto release = [this] { server_.disk_moved(); };
+  log_->start(release, [this](const std::string& why) { server_.refuse_writes(why); });
   replica_->set_log(log_.get());
   warm_up_->start([this, release] {
     release();
@@ -165,10 +158,6 @@ void Storage::stop() {
   if (log_) log_->stop();
   if (replica_ != nullptr) replica_->set_log(nullptr);
   store_.close();
-}
-
-void Storage::release_clients() {
-  for (const auto& thread : server_.threads()) thread->disk_moved();
 }
 
 // --- Network threads ----------------------------------------------------------------------------

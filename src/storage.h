@@ -94,7 +94,6 @@ class Storage {
   void tend();
   [[nodiscard]] bool ends() const;
   void forget_traces();
-  void release_clients();
 
   Server& server_;
   RocksStore store_;
