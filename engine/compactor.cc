@@ -8,6 +8,9 @@ namespace dyno {
 namespace {
 
 constexpr auto kBudget = std::chrono::microseconds(200);
+// Keys visited between two looks at the clock, some tens of microseconds apart if all are moved.
+constexpr uint32_t kKeysAtOnce = 64;
+constexpr uint64_t kEndOfSlot = uint64_t{1} << 32;
 
 // Counts the choices that found any.
 std::atomic<uint64_t> choices{0};
@@ -29,26 +32,25 @@ void Compactor::run() {
   }
   if (left_ == 0) return;
   auto end = std::chrono::steady_clock::now() + kBudget;
-  while (left_ != 0) {
-    Slot& slot = keyspace_.slot(static_cast<SlotIndex>(next_));
-    slot.lock.lock();
-    visit(slot);
-    slot.lock.unlock();
+  do {
+    visit(keyspace_.slot(static_cast<SlotIndex>(next_)));
+    if (position_ < kEndOfSlot) continue;
+    position_ = 0;
     --left_;
     if (++next_ == end_) next_ = begin_;
-    if (std::chrono::steady_clock::now() >= end) break;
-  }
+  } while (left_ != 0 && std::chrono::steady_clock::now() < end);
 }
 
 void Compactor::visit(Slot& slot) {
-  slot.table.leave_thin_spans();
-  slot.table.for_each([](uint64_t* word) {
+  slot.lock.lock();
+  if (position_ == 0) slot.table.leave_thin_spans();
+  position_ = slot.table.scan(static_cast<uint32_t>(position_), kKeysAtOnce, [](uint64_t* word) {
     Entry* entry = EntryTable::node(*word);
     if (memory::in_thin_span(entry)) {
       EntryTable::set_node(word, static_cast<Entry*>(memory::move(entry)));
     }
-    return true;
   });
+  slot.lock.unlock();
 }
 
 }  // namespace dyno

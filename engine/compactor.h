@@ -4,8 +4,8 @@
 // be given back. Tables that grow leave such spans behind, and so do deletions at random.
 //
 // Entries move with what they hold inside; the elements of large collections stay where they are.
-// One compactor belongs to one thread and a range of slots. A slot's lock is held while its words
-// are walked, for some microseconds.
+// One compactor belongs to one thread and a range of slots. A slot's lock is held while some of its
+// words are walked, for some tens of microseconds, however many keys it has.
 #pragma once
 
 #include <cstdint>
@@ -25,13 +25,14 @@ class Compactor {
   static void choose();
 
  private:
-  void visit(Slot& slot);
+  void visit(Slot& slot);  // From position_, some keys.
 
   Keyspace& keyspace_;
   const uint32_t begin_;
   const uint32_t end_;
   uint32_t next_;
-  uint32_t left_ = 0;  // Slots to visit before all have been seen since the last choice.
+  uint64_t position_ = 0;  // Where to go on in that slot's table: Table::scan().
+  uint32_t left_ = 0;      // Slots to visit before all have been seen since the last choice.
   uint64_t seen_choice_ = 0;
 };
 

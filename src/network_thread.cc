@@ -20,8 +20,6 @@
 namespace dyno {
 namespace {
 
-// Requests whose memory accesses overlap. More gains nothing and delays the first reply.
-constexpr size_t kBatchMax = 32;
 // Replies of one client are written in between when they pass this, rather than piled up.
 constexpr size_t kFlushBytes = 256 * 1024;
 // Of one client, until the others have had their turn.
@@ -153,7 +151,8 @@ void NetworkThread::on_ready(std::span<const EventLoop::Ready> ready) {
     if (client.closing != CloseReason::kNone) continue;
     if (each.events & EPOLLOUT) flush(client);
     if (client.closing != CloseReason::kNone) continue;
-    if (each.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+    // One with requests left over from the last turn is read when those have run.
+    if (!client.scheduled && (each.events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
       if (!client.receive()) {
         close(client, CloseReason::kPeerClosed);
       } else if (over_query_limit(client)) {
@@ -201,90 +200,8 @@ int NetworkThread::on_tick(int64_t now_ms) {
   return static_cast<int>(std::max<int64_t>(sleep_ms, 0));
 }
 
-void NetworkThread::serve() {
-  for (Client* client : serving_) {
-    client->scheduled = false;
-    client->last_input_ms = now_ms_;
-  }
-  // Round after round, until nobody has a complete request left; each round takes at most a batch
-  // from one client, so that a long pipeline does not make others wait for its end.
-  std::vector<Client*> left = serving_;
-  while (!left.empty()) {
-    std::vector<Client*> more;
-    for (Client* client : left) {
-      if (client->closing != CloseReason::kNone) continue;
-      parse(*client);
-      if (batch_.size() >= kBatchMax) run_batch();
-      bool ended = client->closing != CloseReason::kNone || client->protocol_failed;
-      if (!ended && client->parsed_last_full && may_run(*client)) more.push_back(client);
-    }
-    run_batch();
-    left.swap(more);
-  }
-  for (Client* client : serving_) {
-    if (client->closing == CloseReason::kNone) after_requests(*client);
-  }
-}
-
 bool NetworkThread::may_run(const Client& client) const {
   return client.waiter == nullptr && !client.paused && !client.parked && !client.close_after_reply;
-}
-
-void NetworkThread::parse(Client& client) {
-  client.parsed_last_full = false;
-  if (!may_run(client) || client.protocol_failed) return;
-  RequestLimits limits;
-  limits.bulk_bytes_max = server_.limits().bulk_bytes_max;
-  limits.authenticated = client.authenticated;
-  for (size_t taken = 0; taken < kBatchMax; ++taken) {
-    std::string_view unread = client.in.view().substr(client.parsed);
-    if (unread.empty()) return;
-    switch (client.parser.parse(unread, limits)) {
-      case RequestParser::Status::kIncomplete:
-        return;
-      case RequestParser::Status::kError:
-        client.protocol_failed = true;
-        return;
-      case RequestParser::Status::kRequest:
-        break;
-    }
-    Args args = client.parser.args();
-    bool alone = client.parser.is_inline() || !client.authenticated;
-    batch_.push_back({&client,
-                      static_cast<uint32_t>(batch_args_.size()),
-                      static_cast<uint32_t>(args.size()),
-                      client.parser.size(),
-                      {},
-                      false});
-    batch_args_.insert(batch_args_.end(), args.begin(), args.end());
-    client.parsed += client.parser.size();
-    client.parser.next();
-    if (alone) break;
-  }
-  client.parsed_last_full = true;
-}
-
-void NetworkThread::run_batch() {
-  if (batch_.size() > 1) prefetch_batch();
-  for (const Request& r : batch_) {
-    if (r.client->closing != CloseReason::kNone) continue;
-    if (may_run(*r.client)) {
-      run_request(r);
-    } else if (r.client->awaits_disk && r.client->paused && r.arg_count != 0) {
-      server_.executor().ask_ahead(*r.client, {batch_args_.data() + r.first_arg, r.arg_count});
-    }
-  }
-  for (const Request& r : batch_) {
-    Client& client = *r.client;
-    if (client.parsed != 0 && (client.closing != CloseReason::kNone || !may_run(client))) {
-      // What was parsed ahead is parsed again when the client may go on.
-      client.parsed = 0;
-      client.parser.next();
-      client.protocol_failed = false;
-    }
-  }
-  batch_.clear();
-  batch_args_.clear();
 }
 
 // Takes the request by value: when the loop is taken over meanwhile, the batch is gone.

@@ -97,6 +97,9 @@ class NetworkThread {
   [[nodiscard]] bool has_client(uint64_t id) { return find_client(id) != nullptr; }
 
  private:
+  // Requests whose memory accesses overlap. More gains nothing and delays the first reply.
+  static constexpr size_t kBatchMax = 32;
+
   // One parsed request, waiting to run.
   struct Request {
     Client* client;

@@ -274,6 +274,22 @@ def large_replies(stage):
     client.must("DEL", "large")
 
 
+def long_pipeline(stage):
+    """Many requests that came at once are not all served before anybody else is looked at."""
+    client = stage.server.client()
+    count = 1500  # Together shorter than what is read at once.
+    client.must("SETBIT", "bits", 8 << 20, "1")
+    client.must("CONFIG", "RESETSTAT")
+    began = time.perf_counter()
+    client.sock.sendall(encode(["BITCOUNT", "bits"]) * count)
+    client.read_all(count)
+    took = (time.perf_counter() - began) * 1000
+    turn = int(info(client, "stats").get("eventloop_duration_max", 0)) / 1000
+    print("  %d requests at once took %.1f ms, the longest turn %.2f" % (count, took, turn))
+    require(turn < max(took / 4, 5 * tally.ALLOWANCE), "most of it was one turn")
+    client.must("DEL", "bits")
+
+
 def main():
     parser = tally.arguments(__doc__)
     options = parser.parse_args()
@@ -284,7 +300,7 @@ def main():
             client.must("SET", "probe", "p")
             require("redis_version" in info(client), "INFO")
         cases = [idle, load_baseline, table_growth, large_collection_growth, delete_sorted_set,
-                 mass_expiry, flush_all, long_commands, large_replies]  # fmt: skip
+                 mass_expiry, flush_all, long_commands, large_replies, long_pipeline]  # fmt: skip
         for case in cases:
             with server.client() as client:
                 client.must("SET", "probe", "p")
