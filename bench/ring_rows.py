@@ -29,9 +29,9 @@ ROWS = [
 COPY_GOAL = 1.5  # Pipelined.
 
 
-def start_ring(arguments, root):
+def start_ring(arguments, root, racks=RACKS):
     script = os.path.join(root, "scripts", "ring")
-    words = [script, "--racks", str(RACKS), "--server", arguments.server]
+    words = [script, "--racks", str(racks), "--server", arguments.server]
     for base in range(23000, 33000, 100):
         ports = ["--base-port", str(base), "--"] + arguments.dyno_flags.split()
         process = subprocess.Popen(words + ports, stdout=subprocess.PIPE, text=True)
@@ -40,7 +40,7 @@ def start_ring(arguments, root):
             text += line
             if " nodes serve" in line:
                 pids = [int(pid) for pid in re.findall(r"\(pid (\d+)\)", text)]
-                return Contestant(process, pids, list(range(base, base + RACKS)))
+                return Contestant(process, pids, list(range(base, base + racks)))
         process.wait()
     raise OSError("no ring: " + text)
 

@@ -3,150 +3,213 @@
 
 #include <algorithm>
 #include <array>
-#include <new>
+#include <memory>
 #include <utility>
 
+#include "engine/counter_bytes.h"
 #include "engine/memory.h"
+#include "engine/stamp_code.h"
 
 namespace dyno {
 namespace {
 
-enum Code : uint64_t { kNone, kAsLatest, kAsBase, kOwn };
-
 // Bits of the head.
+constexpr uint32_t kDbMask = 15;
 constexpr unsigned kTypeShift = 4;
+constexpr uint32_t kTypeMask = 15;
 constexpr unsigned kCodesShift = 8;
-constexpr unsigned kCodeBits = 2;
 constexpr size_t kStampCount = 5;
-constexpr uint64_t kHasDeadline = 1U << 18;
-constexpr uint64_t kHasStamps = 1U << 19;
-constexpr uint64_t kHasFieldDeadlines = 1U << 20;
-constexpr uint64_t kHasList = 1U << 21;
+constexpr uint32_t kHasDeadline = 1U << 18;
+constexpr uint32_t kHasCounter = 1U << 19;
+constexpr uint32_t kHasFieldDeadlines = 1U << 20;
+constexpr unsigned kStampsShift = 21;
+constexpr unsigned kListShift = 23;
 
-constexpr size_t kStampsWords = sizeof(StampMap) / sizeof(uint64_t);
-constexpr size_t kWordsMax = 2 + kStampCount + 1 + 2 + kStampsWords + 2;
+enum Form : uint32_t { kNone, kSmall, kObject };
+constexpr uint32_t kFormMask = 3;
+// What it owns.
+constexpr uint32_t kOwned =
+    kHasFieldDeadlines | kFormMask << kStampsShift | kFormMask << kListShift;
+
+constexpr size_t kHeadBytes = sizeof(uint32_t) + sizeof(Stamp);
+constexpr size_t kVarintBytesMax = 10;
+constexpr size_t kBytesMax = kHeadBytes + (kStampCount + 2) * kVarintBytesMax + sizeof(Digest) +
+                             3 * sizeof(void*) + CounterBytes::kBytesMax;
 
 std::array<Stamp*, kStampCount> stamps_of(KeyRecord& record) {
   return {&record.base, &record.type_stamp, &record.clear, &record.deadline_stamp,
           &record.other_stamp};
 }
 
-Code code_of(Stamp stamp, Stamp latest, Stamp base) {
-  if (stamp == 0) return kNone;
-  if (stamp == latest) return kAsLatest;
-  return stamp == base ? kAsBase : kOwn;
+StampCode counter_stamps(const KeyRecord& record) {
+  return {record.latest, record.clear != 0 ? record.clear : record.deadline_stamp};
 }
 
-Code code_at(uint64_t head, size_t i) {
-  return static_cast<Code>(head >> (kCodesShift + i * kCodeBits) & 3);
+bool has_digest(uint32_t head) {
+  return static_cast<Type>(head >> kTypeShift & kTypeMask) != Type::kString;
 }
 
-bool has_digest(uint64_t head) {
-  return static_cast<Type>(head >> kTypeShift & 15) != Type::kString;
+template <class T>
+uint8_t* put(uint8_t* at, const T& value) {
+  std::memcpy(at, &value, sizeof(value));
+  return at + sizeof(value);
 }
 
-size_t word_count(uint64_t head) {
-  size_t count = 2;
-  for (size_t i = 0; i < kStampCount; ++i) count += code_at(head, i) == kOwn ? 1 : 0;
-  if ((head & kHasDeadline) != 0) ++count;
-  if (has_digest(head)) count += 2;
-  if ((head & kHasStamps) != 0) count += kStampsWords;
-  if ((head & kHasFieldDeadlines) != 0) ++count;
-  if ((head & kHasList) != 0) ++count;
-  return count;
+template <class T>
+T take(const uint8_t** at) {
+  T value;
+  std::memcpy(&value, *at, sizeof(value));
+  *at += sizeof(value);
+  return value;
+}
+
+Form stamps_form(const StampMap& stamps) {
+  if (stamps.empty()) return kNone;
+  return stamps.is_one_block() ? kSmall : kObject;
+}
+
+Form list_form(const ListRecord* list) {
+  if (list == nullptr) return kNone;
+  return list->ids.is_one_chunk() && list->changed.empty() ? kSmall : kObject;
+}
+
+// The parts that it owns, and the bits of the head that say so.
+uint8_t* write_owned(uint8_t* at, KeyRecord& record, uint32_t* head) {
+  const Form stamps = stamps_form(record.stamps);
+  if (stamps == kSmall) at = put(at, record.stamps.release_block());
+  if (stamps == kObject) at = put(at, new StampMap(std::move(record.stamps)));
+  if (record.field_deadlines != nullptr) {
+    *head |= kHasFieldDeadlines;
+    at = put(at, record.field_deadlines.release());
+  }
+  const Form list = list_form(record.list.get());
+  if (list == kSmall) {
+    const size_t size = record.list->ids.size();
+    at = put(at, record.list->ids.release_chunk());
+    at = write_varint(at, size);
+    record.list.reset();
+  }
+  if (list == kObject) at = put(at, record.list.release());
+  *head |= stamps << kStampsShift | list << kListShift;
+  return at;
+}
+
+const uint8_t* read_owned(const uint8_t* at, uint32_t head, KeyRecord* record) {
+  const uint32_t stamps = head >> kStampsShift & kFormMask;
+  if (stamps == kSmall) record->stamps = StampMap(take<void*>(&at));
+  if (stamps == kObject) {
+    const std::unique_ptr<StampMap> object(take<StampMap*>(&at));
+    record->stamps = std::move(*object);
+  }
+  if ((head & kHasFieldDeadlines) != 0) record->field_deadlines.reset(take<StampMap*>(&at));
+  const uint32_t list = head >> kListShift & kFormMask;
+  if (list == kSmall) {
+    void* chunk = take<void*>(&at);
+    uint64_t size;
+    at = read_varint(at, &size);
+    record->make_list().ids = ItemIds(chunk, size);
+  }
+  if (list == kObject) record->list.reset(take<ListRecord*>(&at));
+  return at;
 }
 
 }  // namespace
 
 bool BriefRecord::can_tell(const KeyRecord& record) {
+  if (!record.is_live || record.lapsed || record.awaits_collection || record.gone != nullptr ||
+      record.sketch != nullptr || record.shelved_deadlines != nullptr) {
+    return false;
+  }
   if (record.list != nullptr && !(record.list->dead.empty() && record.list->dying.empty())) {
     return false;
   }
-  bool has_value_stamp = record.type != Type::kString || record.base != 0;
-  return record.is_live && has_value_stamp && !record.lapsed && !record.awaits_collection &&
-         record.gone == nullptr && record.counters == nullptr && record.sketch == nullptr &&
-         record.shelved_deadlines == nullptr;
+  if (record.counters == nullptr) return record.type != Type::kString || record.base != 0;
+  return record.type == Type::kString && record.base == 0 && record.counters->size() == 1 &&
+         CounterBytes::can_tell(record.counters->begin()->second);
 }
 
 BriefRecord* BriefRecord::write(KeyRecord& record, BriefRecord* old) {
-  std::array<uint64_t, kWordsMax> words;
-  uint64_t head = static_cast<uint64_t>(record.db) | static_cast<uint64_t>(record.type)
+  std::array<uint8_t, kBytesMax> bytes;
+  uint32_t head = static_cast<uint32_t>(record.db) | static_cast<uint32_t>(record.type)
                                                          << kTypeShift;
-  size_t count = 2;
-  words[1] = record.latest;
+  uint8_t* at = put(bytes.data() + sizeof(head), record.latest);
+  StampCode code{record.latest, 0};
   unsigned shift = kCodesShift;
-  for (Stamp* stamp : stamps_of(record)) {
-    Code code = code_of(*stamp, record.latest, stamp == &record.base ? 0 : record.base);
-    if (code == kOwn) words[count++] = *stamp;
-    head |= code << shift;
-    shift += kCodeBits;
+  for (const Stamp* stamp : stamps_of(record)) {
+    head |= code.of(*stamp) << shift;
+    shift += StampCode::kBits;
+    at = code.write(at, *stamp);
+    code.near = record.base;
   }
   if (record.deadline_ms != -1) {
     head |= kHasDeadline;
-    words[count++] = static_cast<uint64_t>(record.deadline_ms);
+    at = write_varint(at, static_cast<uint64_t>(record.deadline_ms));
   }
-  if (has_digest(head)) {
-    words[count++] = record.digest.low;
-    words[count++] = record.digest.high;
+  if (has_digest(head)) at = put(at, record.digest);
+  at = write_owned(at, record, &head);
+  if (record.counters != nullptr) {
+    head |= kHasCounter;
+    at = CounterBytes::write(at, record.counters->begin()->second, counter_stamps(record));
+    record.counters.reset();
   }
-  size_t scalar_count = count;
-  if (!record.stamps.empty()) head |= kHasStamps;
-  if (record.field_deadlines != nullptr) head |= kHasFieldDeadlines;
-  if (record.list != nullptr) head |= kHasList;
-  words[0] = head;
+  put(bytes.data(), head);
 
-  bool fits = old != nullptr && word_count(old->words()[0]) == word_count(head);
-  if (!fits) release(old);
-  void* at = fits ? old : memory::allocate(word_count(head) * sizeof(uint64_t));
-  auto* brief = static_cast<BriefRecord*>(at);
-  uint64_t* part = std::copy_n(words.begin(), scalar_count, brief->words());
-  if ((head & kHasStamps) != 0) {
-    new (part) StampMap(std::move(record.stamps));
-    part += kStampsWords;
+  const auto size = static_cast<size_t>(at - bytes.data());
+  if (old == nullptr || memory::usable_bytes(old) != memory::rounded_tight_bytes(size)) {
+    release(old);
+    old = static_cast<BriefRecord*>(memory::allocate_tight(size));
   }
-  if ((head & kHasFieldDeadlines) != 0) {
-    *part++ = reinterpret_cast<uintptr_t>(record.field_deadlines.release());
-  }
-  if ((head & kHasList) != 0) *part = reinterpret_cast<uintptr_t>(record.list.release());
-  return brief;
+  std::memcpy(static_cast<void*>(old), bytes.data(), size);
+  return old;
 }
 
 void BriefRecord::read(KeyRecord* record) {
-  const uint64_t head = words()[0];
-  record->db = static_cast<int>(head & 15);
-  record->type = static_cast<Type>(head >> kTypeShift & 15);
+  const uint32_t head = this->head();
+  record->db = db();
+  record->type = static_cast<Type>(head >> kTypeShift & kTypeMask);
   record->is_live = true;
   record->latest = latest();
-  uint64_t* part = words() + 2;
-  size_t i = 0;
+  const uint8_t* at = bytes() + kHeadBytes;
+  StampCode code{record->latest, 0};
+  unsigned shift = kCodesShift;
   for (Stamp* stamp : stamps_of(*record)) {
-    Code code = code_at(head, i++);
-    if (code == kAsLatest) *stamp = record->latest;
-    if (code == kAsBase) *stamp = record->base;
-    if (code == kOwn) *stamp = *part++;
+    at = code.read(at, head >> shift, stamp);
+    shift += StampCode::kBits;
+    code.near = record->base;
   }
-  if ((head & kHasDeadline) != 0) record->deadline_ms = static_cast<int64_t>(*part++);
-  if (has_digest(head)) {
-    record->digest = {part[0], part[1]};
-    part += 2;
+  if ((head & kHasDeadline) != 0) {
+    uint64_t deadline_ms;
+    at = read_varint(at, &deadline_ms);
+    record->deadline_ms = static_cast<int64_t>(deadline_ms);
   }
-  if ((head & kHasStamps) != 0) {
-    record->stamps = std::move(*std::launder(reinterpret_cast<StampMap*>(part)));
-    part += kStampsWords;
+  if (has_digest(head)) record->digest = take<Digest>(&at);
+  at = read_owned(at, head, record);
+  if ((head & kHasCounter) != 0) {
+    CounterBytes::read(at, counter_stamps(*record), &record->add_counter(Type::kString, {}));
   }
-  if ((head & kHasFieldDeadlines) != 0) {
-    record->field_deadlines.reset(reinterpret_cast<StampMap*>(std::exchange(*part++, 0)));
-  }
-  if ((head & kHasList) != 0) {
-    record->list.reset(reinterpret_cast<ListRecord*>(std::exchange(*part, 0)));
-  }
+  put(bytes(), head & ~kOwned);
 }
 
 void BriefRecord::release(BriefRecord* brief) {
   if (brief == nullptr) return;
-  KeyRecord parts;
-  brief->read(&parts);
+  if ((brief->head() & kOwned) != 0) {
+    KeyRecord parts;
+    brief->read(&parts);
+  }
   memory::release(brief);
+}
+
+int BriefRecord::db() const {
+  return static_cast<int>(head() & kDbMask);
+}
+
+Stamp BriefRecord::latest() const {
+  const uint8_t* at = bytes() + sizeof(uint32_t);
+  return take<Stamp>(&at);
+}
+
+bool BriefRecord::has_counter() const {
+  return (head() & kHasCounter) != 0;
 }
 
 }  // namespace dyno

@@ -1,38 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The record of a key that is there and keeps no trace of anything else, as most collections and
-// strings with a deadline have it: in as few words as tell it, since most of a key's stamps are
-// that of its last write.
+// The record of a key that is there and keeps no trace of anything else, as most collections,
+// counters and strings with a deadline of their own have it: one allocation of as few bytes as tell
+// it, since most of a key's stamps are that of its last write.
 //
-//   brief := head latest [base] [type_stamp] [clear] [deadline_stamp] [other_stamp] [deadline_ms]
-//            [digest:2] [stamps:3] [field deadlines] [list]
-//   head  := db:4 type:4, for each optional stamp two bits (none, as latest, as base, its own), for
-//            deadline_ms, stamps, field deadlines and list one bit: it is there
+//   brief   := head:u32 latest:u64 [base] [type_stamp] [clear] [deadline_stamp] [other_stamp]
+//              [deadline_ms:varint] [digest:16] [stamps] [field deadlines] [list] [counter]
+//   head    := db:4 type:4, of each optional stamp its code (stamp_code.h; near is the base), for
+//              deadline_ms, field deadlines and counter one bit each: it is there; for stamps and
+//              list two: none, small, object
+//   stamps, field deadlines, list := address:u64; of a small list followed by size:varint
+//   counter := see counter_bytes.h; near is clear or, without one, deadline_stamp
+//
+// Small are a map of one block and a list whose identities are one chunk: the address is that of
+// the block or chunk. The digest of a string is not kept, since its stamps tell it.
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "engine/key_record.h"
 
 namespace dyno {
 
-// Its words are the object; made and released by it alone.
+// Its bytes are the object; made and released by it alone.
 class BriefRecord {
  public:
-  // Whether it can tell all of the record.
+  // Whether it can tell all of the record, but for the digest of a string and the name.
   [[nodiscard]] static bool can_tell(const KeyRecord& record);
   // Takes over what the record holds, in place of `old`, which may be null.
   [[nodiscard]] static BriefRecord* write(KeyRecord& record, BriefRecord* old);
-  // Hands over what it holds; then it is to be written anew or released. The digest of a string,
-  // which its stamps tell, is left as it is, and so is the name.
+  // Hands over what it holds; then it is to be written anew or released.
   void read(KeyRecord* record);
   static void release(BriefRecord* brief);
 
-  [[nodiscard]] Stamp latest() const { return words()[1]; }
+  [[nodiscard]] int db() const;
+  [[nodiscard]] Stamp latest() const;
+  [[nodiscard]] bool has_counter() const;
 
  private:
-  [[nodiscard]] const uint64_t* words() const { return reinterpret_cast<const uint64_t*>(this); }
-  [[nodiscard]] uint64_t* words() { return reinterpret_cast<uint64_t*>(this); }
+  [[nodiscard]] uint32_t head() const {
+    uint32_t head;
+    std::memcpy(&head, this, sizeof(head));
+    return head;
+  }
+  [[nodiscard]] const uint8_t* bytes() const { return reinterpret_cast<const uint8_t*>(this); }
+  [[nodiscard]] uint8_t* bytes() { return reinterpret_cast<uint8_t*>(this); }
 };
 
 }  // namespace dyno

@@ -7,6 +7,16 @@
 
 namespace dyno {
 
+ItemIds::ItemIds(void* chunk, size_t size) : size_(size) {
+  chunks_.push_back({PackedRows<kColumnCount>(chunk), size});
+}
+
+void* ItemIds::release_chunk() {
+  void* chunk = chunks_.front().rows.release();
+  clear();
+  return chunk;
+}
+
 ItemIds::Run ItemIds::Chunk::run(size_t i) const {
   const PackedRows<kColumnCount>::Row row = rows.at(i);
   Stamp stamp = row[kMs] << kStampMsShift | row[kLogical] << kStampRackBits | row[kRack];

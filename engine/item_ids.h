@@ -26,6 +26,13 @@ namespace dyno {
 // Not thread-safe.
 class ItemIds {
  public:
+  ItemIds() = default;
+  // What release_chunk() returned, with the size that it had.
+  ItemIds(void* chunk, size_t size);
+  // Few runs as one word for the caller to keep; it is empty then.
+  [[nodiscard]] bool is_one_chunk() const { return chunks_.size() == 1; }
+  [[nodiscard]] void* release_chunk();
+
   [[nodiscard]] size_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
 

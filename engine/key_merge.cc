@@ -285,7 +285,7 @@ void KeyMerge::add_total(const Fact& fact) {
     }
   });
   state_.note(fact.stamp);
-  state_.await_collection();
+  if (!counter.has_unobserved(state_.cut(fact.element, counter))) state_.await_collection();
   if (is_mine) refresh(fact.type, fact.element, counter);
 }
 

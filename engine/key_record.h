@@ -4,9 +4,9 @@
 // two writes is kept, and the traces of what is gone.
 //
 // The value itself lies in the keyspace, in the same encodings as on a node without replicas, which
-// has no records at all. A string that SET wrote, by far the most common key, has no record either:
-// its one stamp lies in the slot's map (replica_slot.h). Of a key without traces a shorter record
-// is kept (brief_record.h).
+// has no records at all. A string that SET wrote, by far the most common key, has no record either,
+// with a deadline or without: its one stamp lies in the slot's map (replica_slot.h). Of a key
+// without traces a shorter record is kept (brief_record.h).
 //
 //   type rule   Facts that make the key a type count under that type. The type of the latest of
 //               them all is the key's, and elements no later than the latest one of any other type
@@ -113,6 +113,13 @@ struct KeyRecord {
     if (counters == nullptr) return nullptr;
     auto at = counters->find(element_name(of, element));
     return at == counters->end() ? nullptr : &at->second;
+  }
+  // An empty one, in place of none.
+  SharedCounter& add_counter(Type of, std::string_view element) {
+    if (counters == nullptr) {
+      counters = std::make_unique<std::map<std::string, SharedCounter, std::less<>>>();
+    }
+    return counters->try_emplace(element_name(of, element), of).first->second;
   }
   // What it keeps of what is gone, as Replica::Counts::tombstones counts.
   [[nodiscard]] int64_t trace_count() const {

@@ -35,21 +35,55 @@ KeyState::KeyState(Replica& replica, SlotIndex slot, int db, std::string_view na
     brief_ = ReplicaSlot::brief(word_);
     brief_->read(&scratch_);
   } else {
+    const Stamp stamp = ReplicaSlot::stamp(word_);
     scratch_.is_live = true;
-    scratch_.clear = scratch_.type_stamp = scratch_.base = scratch_.latest = word_;
+    scratch_.clear = scratch_.type_stamp = scratch_.base = scratch_.latest = stamp;
+    if (ReplicaSlot::is_timed(word_)) {
+      scratch_.deadline_stamp = stamp;
+      scratch_.deadline_ms = deadline_of_entry(slot);
+    }
   }
-  if (scratch_.type != Type::kString) return;
-  scratch_.digest = element_term(element_hash({}), scratch_.base);
-  scratch_.digest += deadline_term();
+  if (scratch_.type == Type::kString) scratch_.digest = string_digest();
+}
+
+// Effects tell of a string with a deadline after it was written, so the former time may be gone;
+// then the write needs to know only that there was one. What is there is taken away after that.
+int64_t KeyState::deadline_of_entry(SlotIndex slot) const {
+  Keyspace& keyspace = replica_.keyspace();
+  const uint32_t position = position_in_slot(keyspace.hash(name_).inner, scratch_.db);
+  const uint64_t* word = keyspace.slot(slot).table.find(position, {name_, scratch_.db});
+  const Entry* entry = word == nullptr ? nullptr : EntryTable::node(*word);
+  return entry != nullptr && entry->has_deadline() ? entry->deadline() : INT64_MAX;
+}
+
+Digest KeyState::string_digest() const {
+  const SharedCounter* counter = record_->counter(Type::kString, {});
+  Digest digest = deadline_term();
+  digest += counter != nullptr ? counter_terms({}, *counter)
+                               : element_term(element_hash({}), record_->base);
+  return digest;
+}
+
+uint64_t KeyState::stamp_word() const {
+  const Stamp stamp = record_->base;
+  if (!record_->is_whole() || ReplicaSlot::stamp(stamp) != stamp) return 0;
+  if (record_->is_plain()) return stamp;
+  return record_->deadline_stamp == stamp ? stamp | ReplicaSlot::kTimedMark : 0;
+}
+
+// While the floor changes, the digest of a counter differs from what its stamps tell.
+bool KeyState::is_brief() const {
+  return BriefRecord::can_tell(*record_) &&
+         (record_->counters == nullptr || record_->digest == string_digest());
 }
 
 KeyState::~KeyState() {
   bool is_kept = record_ != &scratch_;
-  uint64_t word = 0;
+  uint64_t word = stamp_word();
   if (record_->is_whole()) record_->awaits_collection = false;
-  if (record_->is_plain()) {
-    word = record_->base;
-  } else if (is_worth_keeping() && BriefRecord::can_tell(*record_)) {
+  if (word != 0) {
+    // Nothing else is kept.
+  } else if (is_worth_keeping() && is_brief()) {
     word = ReplicaSlot::word(BriefRecord::write(*record_, std::exchange(brief_, nullptr)));
   } else if (is_worth_keeping()) {
     if (!is_kept) {
@@ -274,11 +308,7 @@ SharedCounter& KeyState::make_counter(Type type, std::string_view element, bool 
     base.stamp = record.gone_stamp(type, element);
     unbury(type, element);
   }
-  if (record.counters == nullptr) {
-    record.counters = std::make_unique<std::map<std::string, SharedCounter, std::less<>>>();
-  }
-  std::string name = KeyRecord::element_name(type, element);
-  SharedCounter& counter = record.counters->try_emplace(std::move(name), type).first->second;
+  SharedCounter& counter = record.add_counter(type, element);
   change_counter(element, counter, [&] { (void)counter.set_base(std::move(base)); });
   return counter;
 }

@@ -142,6 +142,14 @@ class KeyState {
 
  private:
   [[nodiscard]] bool is_worth_keeping() const;
+  // The stamp that tells all of the record, with the mark if it has a deadline; 0 if none does.
+  [[nodiscard]] uint64_t stamp_word() const;
+  // A few bytes tell all of the record.
+  [[nodiscard]] bool is_brief() const;
+  // The time that the key's entry has, INT64_MAX when a write has taken it away.
+  [[nodiscard]] int64_t deadline_of_entry(SlotIndex slot) const;
+  // The digest of a string that keeps no trace.
+  [[nodiscard]] Digest string_digest() const;
   void forget_traces();
   void add(Digest term);
   void subtract(Digest term);

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/key_export.h"
 #include "engine/origin_write.h"
 #include "protocol/check.h"
 
@@ -228,16 +229,10 @@ void Origin::commit() {
 void Origin::observe_flushed(SlotIndex index, int db, Stamp stamp) {
   ReplicaSlot& slot = replica_.slot(index);
   // Increments outlive a flush that has not seen them, so it says which ones it has.
-  std::vector<std::pair<int, std::string>> counting;
-  slot.keys().for_each([&](uint64_t, uint64_t word) {
-    if (!ReplicaSlot::is_record(word)) return;
-    const KeyRecord& record = *ReplicaSlot::record(word);
-    if ((db < 0 || record.db == db) && record.counters != nullptr) {
-      counting.emplace_back(record.db, record.name);
-    }
-  });
-  for (const auto& [key_db, name] : counting) {
-    Write(replica_, {.kind = EffectKind::kErase, .db = key_db, .key = name})
+  if (!slot.has_counters()) return;
+  for (const NamedKey& key : replicated_keys(replica_, index, db)) {
+    if (!ReplicaSlot::has_counters(slot.find(replica_.hash().key(key.db, key.name)))) continue;
+    Write(replica_, {.kind = EffectKind::kErase, .db = key.db, .key = key.name})
         .observe_counters(stamp);
   }
 }

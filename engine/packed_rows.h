@@ -33,12 +33,17 @@ class PackedRows {
   using Row = std::array<uint64_t, kColumns>;
 
   PackedRows() = default;
+  // What release() returned.
+  explicit PackedRows(void* block) : block_(static_cast<Block*>(block)) {}
   ~PackedRows() { memory::release(block_); }
   PackedRows(PackedRows&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
   PackedRows& operator=(PackedRows&& other) noexcept {
     std::swap(block_, other.block_);
     return *this;
   }
+
+  // Its rows as one word for the caller to keep, null when there are none; it is empty then.
+  [[nodiscard]] void* release() { return std::exchange(block_, nullptr); }
 
   [[nodiscard]] size_t size() const { return block_ == nullptr ? 0 : block_->count; }
   [[nodiscard]] bool empty() const { return block_ == nullptr; }

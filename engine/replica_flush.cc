@@ -4,6 +4,7 @@
 // whose increments outlive a flush that has not seen them, need to be looked at one by one. So
 // emptying everything costs the same for any size of the keys, as without replicas.
 #include <algorithm>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -21,16 +22,42 @@ namespace {
 bool is_all_older(const ReplicaSlot& slot, Stamp stamp) {
   bool older = true;
   slot.keys().for_each([&](uint64_t, uint64_t word) {
+    Stamp latest;
     if (ReplicaSlot::is_stamp(word)) {
-      older &= word < stamp;
+      latest = ReplicaSlot::stamp(word);
     } else if (ReplicaSlot::is_brief(word)) {
-      older &= ReplicaSlot::brief(word)->latest() < stamp;
+      latest = ReplicaSlot::brief(word)->latest();
     } else {
-      const KeyRecord& record = *ReplicaSlot::record(word);
-      older &= record.latest < stamp && record.counters == nullptr;
+      latest = ReplicaSlot::record(word)->latest;
     }
+    older &= latest < stamp && !ReplicaSlot::has_counters(word);
   });
   return older;
+}
+
+// Those of a slot's keys that have counters.
+std::vector<NamedKey> counting_keys(Replica& replica, SlotIndex index) {
+  ReplicaSlot& slot = replica.slot(index);
+  if (!slot.has_counters()) return {};
+  std::vector<NamedKey> keys = replicated_keys(replica, index, -1);
+  std::erase_if(keys, [&](const NamedKey& key) {
+    return !ReplicaSlot::has_counters(slot.find(replica.hash().key(key.db, key.name)));
+  });
+  return keys;
+}
+
+// The record of a key with counters, whole and without a digest.
+KeyRecord* without_digest(uint64_t word, const std::string& name) {
+  if (ReplicaSlot::is_record(word)) {
+    ReplicaSlot::record(word)->digest = {};
+    return ReplicaSlot::record(word);
+  }
+  auto record = std::make_unique<KeyRecord>();
+  BriefRecord* brief = ReplicaSlot::brief(word);
+  brief->read(record.get());
+  BriefRecord::release(brief);
+  record->name = name;
+  return record.release();
 }
 
 }  // namespace
@@ -38,32 +65,29 @@ bool is_all_older(const ReplicaSlot& slot, Stamp stamp) {
 // Counters stay, with what no write has observed.
 void Replica::forget_all(SlotIndex index, Stamp stamp) {
   ReplicaSlot& slot = slots_[index];
+  const std::vector<NamedKey> counting = counting_keys(*this, index);
   for (int db = 0; db < ReplicaSlot::kDatabases; ++db) slot.set_flushed(db, stamp);
-  StampMap keys = slot.take_keys();
+  const StampMap keys = slot.take_keys();
   slot.digest = {};
   slot.awaiting.clear();
-  keys.for_each([&](uint64_t key_hash, uint64_t word) {
-    if (ReplicaSlot::is_stamp(word)) return;
-    if (ReplicaSlot::is_brief(word)) {
-      counts_.records.fetch_sub(1, std::memory_order_relaxed);
-      return BriefRecord::release(ReplicaSlot::brief(word));
-    }
+  keys.for_each([&](uint64_t, uint64_t word) {
+    if (ReplicaSlot::is_stamp(word) || ReplicaSlot::has_counters(word)) return;
+    counts_.records.fetch_sub(1, std::memory_order_relaxed);
+    if (ReplicaSlot::is_brief(word)) return BriefRecord::release(ReplicaSlot::brief(word));
     KeyRecord* record = ReplicaSlot::record(word);
-    if (record->counters == nullptr) {
-      counts_.records.fetch_sub(1, std::memory_order_relaxed);
-      counts_.tombstones.fetch_sub(record->trace_count(), std::memory_order_relaxed);
-      delete record;
-      return;
-    }
-    record->digest = {};
+    counts_.tombstones.fetch_sub(record->trace_count(), std::memory_order_relaxed);
+    delete record;
+  });
+  for (const NamedKey& key : counting) {
+    const uint64_t key_hash = hash_.key(key.db, key.name);
+    KeyRecord* record = without_digest(keys.find(key_hash), key.name);
     record->awaits_collection = false;
-    slot.set(key_hash, word);
-    std::string name = record->name;
-    KeyState state(*this, index, record->db, name);
+    slot.set(key_hash, ReplicaSlot::word(record));
+    KeyState state(*this, index, key.db, key.name);
     state.drop_all();
     state.end_old_deadlines();
     state.await_collection();
-  });
+  }
 }
 
 void Replica::forget_keys(SlotIndex index, int db, Stamp stamp) {

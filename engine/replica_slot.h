@@ -3,12 +3,12 @@
 // The replicated state of one slot: the records of its keys, its digest, and when its databases
 // were flushed. Guarded by the slot's lock.
 //
-//   word of a key := stamp                                  its low byte, the rack, is not 0
+//   word of a key := stamp, or stamp | kTimedMark           its low byte, the rack, is not 0
 //                  | address of a KeyRecord << 8            addresses are even
 //                  | (address of a BriefRecord | 1) << 8
 //
 // A plain stamp S stands for a string that was set at S, which is also when everything older was
-// cleared.
+// cleared. With the mark it has a deadline, which was set at S, too; the time is that of its entry.
 #pragma once
 
 #include <array>
@@ -28,6 +28,8 @@ class ReplicaSlot {
  public:
   static constexpr int kDatabases = 16;
   static constexpr uint64_t kBriefMark = 1U << 8;
+  // No stamp has it: it says a time after 2093.
+  static constexpr uint64_t kTimedMark = uint64_t{1} << 63;
 
   ReplicaSlot() = default;
   ~ReplicaSlot() { clear(); }
@@ -35,6 +37,10 @@ class ReplicaSlot {
   ReplicaSlot& operator=(const ReplicaSlot&) = delete;
 
   [[nodiscard]] static bool is_stamp(uint64_t word) { return (word & 0xff) != 0; }
+  [[nodiscard]] static Stamp stamp(uint64_t word) { return word & ~kTimedMark; }
+  [[nodiscard]] static bool is_timed(uint64_t word) {
+    return is_stamp(word) && (word & kTimedMark) != 0;
+  }
   [[nodiscard]] static bool is_brief(uint64_t word) { return (word & 0x1ff) == kBriefMark; }
   [[nodiscard]] static bool is_record(uint64_t word) { return word != 0 && (word & 0x1ff) == 0; }
   [[nodiscard]] static KeyRecord* record(uint64_t word) {
@@ -50,10 +56,20 @@ class ReplicaSlot {
     return static_cast<uint64_t>(reinterpret_cast<uintptr_t>(brief)) << 8 | kBriefMark;
   }
 
+  [[nodiscard]] static bool has_counters(uint64_t word) {
+    if (is_brief(word)) return brief(word)->has_counter();
+    return is_record(word) && record(word)->counters != nullptr;
+  }
+
   [[nodiscard]] uint64_t find(uint64_t key_hash) const { return keys_.find(key_hash); }
   void set(uint64_t key_hash, uint64_t word) { keys_.set(key_hash, word); }
   void erase(uint64_t key_hash) { keys_.erase(key_hash); }
   [[nodiscard]] const StampMap& keys() const { return keys_; }
+  [[nodiscard]] bool has_counters() const {
+    bool has = false;
+    keys_.for_each([&](uint64_t, uint64_t word) { has |= has_counters(word); });
+    return has;
+  }
   // Takes all words out.
   [[nodiscard]] StampMap take_keys() { return std::exchange(keys_, StampMap()); }
 

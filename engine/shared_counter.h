@@ -84,6 +84,8 @@ class SharedCounter {
   // every replica has every write, has passed them, it notes `now`, the node's clock; when the
   // horizon has passed that too, they go. True when only the base is left.
   bool collect(const Cut& cut, Stamp horizon, Stamp now);
+  // The first of the two steps was taken.
+  [[nodiscard]] bool is_settling() const { return settled_at_ != 0; }
 
  private:
   [[nodiscard]] Amount unobserved(const Cut& cut, long double base_part) const;

@@ -21,8 +21,7 @@ void StampMap::set(uint64_t hash, uint64_t word) {
   DYNO_CHECK(word != 0);
   const uint32_t i = index(hash);
   Rows& rows = block(i);
-  const Rows::Row row = {word >> kStampMsShift, rest(hash, i),
-                         word >> kStampRackBits & ((1U << kStampLogicalBits) - 1), word & 0xff};
+  const Rows::Row row = row_of(word, rest(hash, i));
   const size_t at = rows.find(kRest, row[kRest]);
   if (at < rows.size()) return rows.set(at, row);
   rows.insert(at, row);

@@ -40,6 +40,14 @@ class StampMap {
     return *this;
   }
 
+  // A small map as one word for the caller to keep; it is empty then.
+  [[nodiscard]] bool is_one_block() const { return block_count_ == 1; }
+  [[nodiscard]] void* release_block() {
+    size_ = 0;
+    return first_.release();
+  }
+  explicit StampMap(void* block) : first_(block) { size_ = static_cast<uint32_t>(first_.size()); }
+
   [[nodiscard]] size_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
   // 0 when there is none.
@@ -72,11 +80,20 @@ class StampMap {
   // Rows of a block on average.
   static constexpr size_t kBlockRows = 20;
 
-  enum Column : size_t { kMs, kRest, kLogical, kRack, kColumnCount };
+  // The highest bit of a word lies above the rack's, since a stamp's is always 0.
+  enum Column : size_t { kMs, kRest, kLogical, kRackAndTop, kColumnCount };
+  static constexpr uint64_t kTop = uint64_t{1} << 63;
+  static constexpr uint64_t kRackMask = (1U << kStampRackBits) - 1;
   using Rows = PackedRows<kColumnCount>;
 
   [[nodiscard]] static uint64_t word_of(const Rows::Row& row) {
-    return row[kMs] << kStampMsShift | row[kLogical] << kStampRackBits | row[kRack];
+    return row[kMs] << kStampMsShift | row[kLogical] << kStampRackBits |
+           (row[kRackAndTop] & kRackMask) | row[kRackAndTop] >> kStampRackBits << 63;
+  }
+  [[nodiscard]] static Rows::Row row_of(uint64_t word, uint64_t rest) {
+    return {(word & ~kTop) >> kStampMsShift, rest,
+            word >> kStampRackBits & ((1U << kStampLogicalBits) - 1),
+            (word & kRackMask) | word >> 63 << kStampRackBits};
   }
   [[nodiscard]] const Rows& block(uint32_t i) const { return i == 0 ? first_ : more_[i - 1]; }
   [[nodiscard]] Rows& block(uint32_t i) { return i == 0 ? first_ : more_[i - 1]; }

@@ -5,6 +5,11 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+#include <limits>
+
+#include "engine/counter_bytes.h"
+
 namespace dyno {
 namespace {
 
@@ -112,6 +117,43 @@ TEST_CASE("sums of 128 bits are shown, and text that is no number stays as it is
   CHECK(text.set_base(number(at(1), "abc")));
   (void)text.add(kOne, at(2), {.whole = 1});
   CHECK(text.text(kNoCut) == "abc");
+}
+
+TEST_CASE("what few have written is told in a few bytes and read back as it was") {
+  SharedCounter counter(Type::kString);
+  CHECK(counter.set_base(number(at(1), "-17")));
+  (void)counter.add(kOne, at(2), {.whole = -5});
+  (void)counter.add(kTwo, at(3, 2),
+                    {.whole = std::numeric_limits<__int128>::min(), .part = -0.25L});
+  counter.observe_all();
+  (void)counter.add(make_actor(255, kIncarnationMax), at(4, 255), {.part = 1e-4000L});
+  REQUIRE(CounterBytes::can_tell(counter));
+  for (const StampCode& stamps :
+       {StampCode{}, StampCode{counter.latest(), at(1)}, StampCode{at(1), at(3, 2)}}) {
+    std::array<uint8_t, CounterBytes::kBytesMax> bytes;
+    const uint8_t* end = CounterBytes::write(bytes.data(), counter, stamps);
+    CHECK(end <= bytes.data() + bytes.size());
+    SharedCounter read(Type::kString);
+    CounterBytes::read(bytes.data(), stamps, &read);
+    CHECK(read.base().stamp == counter.base().stamp);
+    CHECK(read.base().exists);
+    CHECK(read.base().text == "-17");
+    CHECK(read.totals() == counter.totals());
+    CHECK(read.observed() == counter.observed());
+  }
+}
+
+TEST_CASE("what many have written, or long text, is not told in a few bytes") {
+  SharedCounter counter(Type::kString);
+  for (uint8_t rack = 1; rack <= 3; ++rack) {
+    CHECK(counter.add_total({make_actor(rack, 1), at(1), at(1), {.whole = 1}}));
+  }
+  CHECK(CounterBytes::can_tell(counter));
+  CHECK(counter.add_total({make_actor(4, 1), at(1), at(1), {.whole = 1}}));
+  CHECK_FALSE(CounterBytes::can_tell(counter));
+  SharedCounter text(Type::kString);
+  CHECK(text.set_base(number(at(1), std::string(CounterBytes::kTextMax + 1, '1'))));
+  CHECK_FALSE(CounterBytes::can_tell(text));
 }
 
 }  // namespace
