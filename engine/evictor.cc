@@ -61,6 +61,7 @@ class Evictor::Pool {
     candidates_.insert(at, {score, entry->db(), std::string(entry->key())});
   }
   [[nodiscard]] bool empty() const { return candidates_.empty(); }
+  [[nodiscard]] size_t size() const { return candidates_.size(); }
   [[nodiscard]] Candidate take_worst() {
     Candidate worst = std::move(candidates_.back());
     candidates_.pop_back();
@@ -234,7 +235,14 @@ std::optional<Evictor::Candidate> Evictor::find_worst(int64_t now_ms) {
   bool random = now == EvictionPolicy::kAllKeysRandom || now == EvictionPolicy::kVolatileRandom;
   auto samples = static_cast<int>(
       random ? 1 : std::clamp<int64_t>(executor_.limits().maxmemory_samples, 1, kSamplesMax));
-  if (!random || candidates.empty()) {
+  bool has_enough = random && !candidates.empty();
+  if (moves_) {
+    // Many are taken in a row, and where most keys are cold a walk to those that are not is long.
+    constexpr int kTaken = Pool::kSize / 2;
+    samples = std::clamp(samples * kTaken, 2 * kTaken, kSamplesMax);
+    has_enough = candidates.size() > kTaken;
+  }
+  if (!has_enough) {
     if (!sample(&candidates, samples, now_ms) && candidates.empty()) return std::nullopt;
   }
   return candidates.take_worst();

@@ -184,6 +184,11 @@ bool Spill::wait_to_move(std::unique_lock<std::mutex>& lock) {
   return !stopping_;
 }
 
+bool Spill::is_stopping() const {
+  std::lock_guard lock(mutex_);
+  return stopping_;
+}
+
 void Spill::move() {
   std::unique_lock lock(mutex_);
   while (wait_to_move(lock)) {
@@ -195,7 +200,7 @@ void Spill::move() {
     // What is to be erased is, even when nothing has to move.
     do {
       may_move = move_batch(is_due);
-    } while (may_move && is_due && is_beyond(kLowShare));
+    } while (may_move && is_due && is_beyond(kLowShare) && !is_stopping());
     is_stuck_.store(!may_move && is_due && is_beyond(1));
     if (is_over_.exchange(false)) server_.disk_moved();
     lock.lock();

@@ -106,6 +106,7 @@ class Spill final : public ColdKeys {
 
   // The mover.
   void move();
+  [[nodiscard]] bool is_stopping() const;
   [[nodiscard]] bool wait_to_move(std::unique_lock<std::mutex>& lock);
   // Erases what is of no use, and with `moves` moves one batch; false when no value may go.
   [[nodiscard]] bool move_batch(bool moves);
