@@ -115,17 +115,29 @@ void pfadd(Context& c) {
   c.reply.integer(changed);
 }
 
-// The estimate for the union of several keys; nothing of it is kept.
-void count_union(Context& c) {
-  auto registers = std::make_unique<sketch::Registers>();
+// The registers of all keys that the command names; answers the error and returns false when one is
+// no sketch or a damaged one.
+bool unite(Context& c, sketch::Registers* registers, bool* any_dense) {
   for (std::string_view name : c.args.subspan(1)) {
     Key key(c, name, Key::Use::kRead);
     String::Buffer buffer;
     std::string_view bytes;
-    if (!view_sketch(c, key, &buffer, &bytes)) return;
+    if (!view_sketch(c, key, &buffer, &bytes)) return false;
     if (!key.exists()) continue;
-    if (!sketch::merge_into(registers.get(), bytes)) return c.error(kDamagedError);
+    *any_dense |= sketch::is_dense(bytes);
+    if (!sketch::merge_into(registers, bytes)) {
+      c.error(kDamagedError);
+      return false;
+    }
   }
+  return true;
+}
+
+// The estimate for the union of several keys; nothing of it is kept.
+void count_union(Context& c) {
+  auto registers = std::make_unique<sketch::Registers>();
+  bool any_dense = false;
+  if (!unite(c, registers.get(), &any_dense)) return;
   c.reply.integer(static_cast<int64_t>(sketch::estimate(*registers)));
 }
 
@@ -149,15 +161,7 @@ void pfcount(Context& c) {
 void pfmerge(Context& c) {
   auto registers = std::make_unique<sketch::Registers>();
   bool any_dense = false;
-  for (std::string_view name : c.args.subspan(1)) {
-    Key key(c, name, Key::Use::kRead);
-    String::Buffer buffer;
-    std::string_view bytes;
-    if (!view_sketch(c, key, &buffer, &bytes)) return;
-    if (!key.exists()) continue;
-    any_dense |= sketch::is_dense(bytes);
-    if (!sketch::merge_into(registers.get(), bytes)) return c.error(kDamagedError);
-  }
+  if (!unite(c, registers.get(), &any_dense)) return;
   Key destination(c, c.args[1], Key::Use::kWrite);
   String::Buffer buffer;
   std::string copy =

@@ -2,19 +2,11 @@
 """Rows C1 to C20 of the bad-input catalogue: values with extreme, odd or hostile arguments."""
 
 
-from bad_row import expect, row
+from bad_row import HIGH, LOW, MIB, NOT_FLOAT, NOT_INT, RANGE, SYNTAX, TOO_LONG, expect, row
 from resp_client import Error
 from tally import require, same
 
 ROWS = []
-MIB = 1 << 20
-LOW, HIGH = "-9223372036854775808", "9223372036854775807"
-TOO_LONG = b"-string exceeds maximum allowed size"
-NOT_INT = b"-value is not an integer or out of range"
-NOT_FLOAT = b"-not a valid float"
-RANGE = b"-out of range"
-SYNTAX = b"-syntax error"
-WRONG_TYPE = b"-WRONGTYPE"
 
 
 def rows(name, **bounds):

@@ -22,10 +22,10 @@ import bad_keys
 import bad_protocol
 import resp_client
 import tally
+from bad_row import MIB
 from server_process import ServerProcess
 from tally import ALLOWANCE, require
 
-MIB = 1 << 20
 
 LEFT_OUT = {
     "R25": "publish/subscribe does not exist yet",

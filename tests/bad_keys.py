@@ -4,19 +4,11 @@
 import time
 
 from bad_protocol import until_blocked
-from bad_row import expect, row
+from bad_row import HIGH, LOW, MIB, NOT_FLOAT, NOT_INT, SYNTAX, WRONG_TYPE, expect, row
 from resp_client import Error
 from tally import ALLOWANCE, require, same
 
 ROWS = []
-MIB = 1 << 20
-LOW, HIGH = "-9223372036854775808", "9223372036854775807"
-TOO_LONG = b"-string exceeds maximum allowed size"
-NOT_INT = b"-value is not an integer or out of range"
-NOT_FLOAT = b"-not a valid float"
-RANGE = b"-out of range"
-SYNTAX = b"-syntax error"
-WRONG_TYPE = b"-WRONGTYPE"
 
 
 def rows(name, **bounds):

@@ -9,12 +9,11 @@ import threading
 import time
 
 import resp_client
-from bad_row import expect, refused, row
+from bad_row import MIB, expect, refused, row
 from resp_client import Closed, Error, Map, encode
 from tally import ALLOWANCE, require, same
 
 ROWS = []
-MIB = 1 << 20
 
 
 def rows(name, **bounds):

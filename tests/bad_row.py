@@ -4,6 +4,15 @@
 from resp_client import Error
 from tally import require
 
+MIB = 1 << 20
+LOW, HIGH = "-9223372036854775808", "9223372036854775807"
+TOO_LONG = b"-string exceeds maximum allowed size"
+NOT_INT = b"-value is not an integer or out of range"
+NOT_FLOAT = b"-not a valid float"
+RANGE = b"-out of range"
+SYNTAX = b"-syntax error"
+WRONG_TYPE = b"-WRONGTYPE"
+
 
 class Row:
     """One row: id, body, and the memory that may be left over."""
