@@ -80,17 +80,17 @@ class PackedRows {
     return count;
   }
 
-  // These rows and no others.
+  // These rows and no others, with room for more and for somewhat later numbers in column 0.
   void assign(std::span<const Row> rows) {
     *this = PackedRows();
     if (rows.empty()) return;
     uint64_t base = rows[0][0];
     Row largest = rows[0];
     for (const Row& row : rows) widen(row, &base, &largest);
-    largest[0] -= base;
+    largest[0] = (largest[0] - base) << 1;
     *this = make(base, largest, rows.size() + 1 + rows.size() / kSpareShare);
-    for (size_t i = 0; i < rows.size(); ++i) write_row(i, rows[i]);
-    block_->count = static_cast<uint16_t>(rows.size());
+    Appender end(*this);
+    for (const Row& row : rows) end.append(row);
   }
   void set(size_t i, const Row& row) {
     if (!fits(row)) rebuild(size(), row);
@@ -171,13 +171,64 @@ class PackedRows {
     word = (word & ~mask) | number << shift;
     std::memcpy(at, &word, sizeof(word));
   }
+  // Columns are gathered first: reading back what was just written in part costs more than writing.
   void write_row(size_t i, const Row& row) {
     size_t bit = i * row_bits();
+    uint64_t piece = 0;
+    size_t piece_width = 0;
     for (size_t c = 0; c < kColumns; ++c) {
-      write(bit, block_->widths[c], c == 0 ? row[c] - base() : row[c]);
-      bit += block_->widths[c];
+      const size_t width = block_->widths[c];
+      if (piece_width + width > kWidthMax) {
+        write(bit, piece_width, piece);
+        bit += std::exchange(piece_width, 0);
+        piece = 0;
+      }
+      piece |= (c == 0 ? row[c] - base() : row[c]) << piece_width;
+      piece_width += width;
     }
+    write(bit, piece_width, piece);
   }
+
+  // Writes rows behind each other into a block that has none yet, and counts them in the end.
+  class Appender {
+   public:
+    explicit Appender(PackedRows& rows)
+        : block_(*rows.block_),
+          at_(reinterpret_cast<uint8_t*>(rows.block_ + 1)),
+          base_(rows.base()) {}
+    ~Appender() {
+      std::memcpy(at_, &word_, (used_ + 7) / 8);
+      block_.count = static_cast<uint16_t>(count_);
+    }
+    Appender(const Appender&) = delete;
+    Appender& operator=(const Appender&) = delete;
+
+    void append(const Row& row) {
+      ++count_;
+      for (size_t c = 0; c < kColumns; ++c) {
+        const uint64_t number = c == 0 ? row[c] - base_ : row[c];
+        const size_t width = block_.widths[c];
+        word_ |= number << used_;
+        used_ += width;
+        if (used_ < kWordBits) continue;
+        std::memcpy(at_, &word_, sizeof(word_));
+        at_ += sizeof(word_);
+        used_ -= kWordBits;
+        word_ = used_ == 0 ? 0 : number >> (width - used_);
+      }
+    }
+
+   private:
+    static constexpr size_t kWordBits = 64;
+
+    Block& block_;
+    uint8_t* at_;
+    uint64_t base_;
+    uint64_t word_ = 0;
+    size_t used_ = 0;
+    size_t count_ = 0;
+  };
+
   // They may overlap.
   void move_bits(size_t to, size_t from, size_t count) {
     constexpr size_t kPiece = 56;
@@ -238,8 +289,10 @@ class PackedRows {
     largest[0] -= base;
     if (!empty()) largest[0] <<= size() < kFewRows ? kEarlyBits : 1;
     PackedRows fresh = make(base, largest, capacity);
-    for (size_t i = 0; i < size(); ++i) fresh.write_row(i, at(i));
-    fresh.block_->count = static_cast<uint16_t>(size());
+    {
+      Appender end(fresh);
+      for (size_t i = 0; i < size(); ++i) end.append(at(i));
+    }
     std::swap(block_, fresh.block_);
   }
 

@@ -66,6 +66,7 @@ void StampMap::split() {
   set_block_count(block_count_ + 1);
   // The lowest bit of the rest says which one.
   std::vector<Rows::Row> parts[2];
+  for (std::vector<Rows::Row>& part : parts) part.reserve(rows.size());
   for (size_t at = 0; at < rows.size(); ++at) {
     Rows::Row row = rows.at(at);
     parts[std::exchange(row[kRest], row[kRest] >> 1) & 1].push_back(row);
