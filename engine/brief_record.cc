@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -113,6 +114,13 @@ const uint8_t* read_owned(const uint8_t* at, uint32_t head, KeyRecord* record) {
   return at;
 }
 
+// Of the object whose address lies there.
+void leave_thin_span(uint8_t* at) {
+  void* object;
+  std::memcpy(&object, at, sizeof(object));
+  if (memory::in_thin_span(object)) put(at, memory::move(object));
+}
+
 }  // namespace
 
 bool BriefRecord::can_tell(const KeyRecord& record) {
@@ -163,7 +171,7 @@ BriefRecord* BriefRecord::write(KeyRecord& record, BriefRecord* old) {
   return old;
 }
 
-void BriefRecord::read(KeyRecord* record) {
+const uint8_t* BriefRecord::read_numbers(KeyRecord* record) const {
   const uint32_t head = this->head();
   record->db = db();
   record->type = static_cast<Type>(head >> kTypeShift & kTypeMask);
@@ -183,6 +191,12 @@ void BriefRecord::read(KeyRecord* record) {
     record->deadline_ms = static_cast<int64_t>(deadline_ms);
   }
   if (has_digest(head)) record->digest = take<Digest>(&at);
+  return at;
+}
+
+void BriefRecord::read(KeyRecord* record) {
+  const uint32_t head = this->head();
+  const uint8_t* at = read_numbers(record);
   at = read_owned(at, head, record);
   if ((head & kHasCounter) != 0) {
     CounterBytes::read(at, counter_stamps(*record), &record->add_counter(Type::kString, {}));
@@ -197,6 +211,21 @@ void BriefRecord::release(BriefRecord* brief) {
     brief->read(&parts);
   }
   memory::release(brief);
+}
+
+BriefRecord* BriefRecord::leave_thin_spans(BriefRecord* brief) {
+  if (memory::in_thin_span(brief)) brief = static_cast<BriefRecord*>(memory::move(brief));
+  const uint32_t head = brief->head();
+  const uint32_t stamps = head >> kStampsShift & kFormMask;
+  const uint32_t list = head >> kListShift & kFormMask;
+  if (stamps != kSmall && list != kSmall) return brief;
+  KeyRecord unused;
+  auto* at = const_cast<uint8_t*>(brief->read_numbers(&unused));
+  if (stamps == kSmall) leave_thin_span(at);
+  if (stamps != kNone) at += sizeof(void*);
+  if ((head & kHasFieldDeadlines) != 0) at += sizeof(void*);
+  if (list == kSmall) leave_thin_span(at);
+  return brief;
 }
 
 int BriefRecord::db() const {

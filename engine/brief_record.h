@@ -33,12 +33,16 @@ class BriefRecord {
   // Hands over what it holds; then it is to be written anew or released.
   void read(KeyRecord* record);
   static void release(BriefRecord* brief);
+  // Moves it, and what small parts it holds, out of thin spans (memory.h); returns where it is.
+  [[nodiscard]] static BriefRecord* leave_thin_spans(BriefRecord* brief);
 
   [[nodiscard]] int db() const;
   [[nodiscard]] Stamp latest() const;
   [[nodiscard]] bool has_counter() const;
 
  private:
+  // All but what it owns and the counter; returns where those begin.
+  [[nodiscard]] const uint8_t* read_numbers(KeyRecord* record) const;
   [[nodiscard]] uint32_t head() const {
     uint32_t head;
     std::memcpy(&head, this, sizeof(head));

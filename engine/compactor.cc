@@ -3,6 +3,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
+
+#include "engine/replica.h"
 
 namespace dyno {
 namespace {
@@ -24,7 +27,7 @@ void Compactor::choose() {
   if (memory::choose_thin_spans() != 0) choices.fetch_add(1, std::memory_order_relaxed);
 }
 
-void Compactor::run() {
+void Compactor::run(Replica* replica) {
   uint64_t choice = choices.load(std::memory_order_relaxed);
   if (choice != seen_choice_) {
     seen_choice_ = choice;
@@ -33,16 +36,20 @@ void Compactor::run() {
   if (left_ == 0) return;
   auto end = std::chrono::steady_clock::now() + kBudget;
   do {
-    visit(keyspace_.slot(static_cast<SlotIndex>(next_)));
-    if (position_ < kEndOfSlot) continue;
+    if (visit(replica)) continue;
     position_ = 0;
+    part_ = 0;
     --left_;
     if (++next_ == end_) next_ = begin_;
   } while (left_ != 0 && std::chrono::steady_clock::now() < end);
 }
 
-void Compactor::visit(Slot& slot) {
-  slot.lock.lock();
+bool Compactor::visit(Replica* replica) {
+  Slot& slot = keyspace_.slot(static_cast<SlotIndex>(next_));
+  const std::lock_guard lock(slot.lock);
+  if (position_ == kEndOfSlot) {
+    return replica->slot(static_cast<SlotIndex>(next_)).leave_thin_spans(part_++);
+  }
   if (position_ == 0) slot.table.leave_thin_spans();
   position_ = slot.table.scan(static_cast<uint32_t>(position_), kKeysAtOnce, [](uint64_t* word) {
     Entry* entry = EntryTable::node(*word);
@@ -50,7 +57,9 @@ void Compactor::visit(Slot& slot) {
       EntryTable::set_node(word, static_cast<Entry*>(memory::move(entry)));
     }
   });
-  slot.lock.unlock();
+  if (position_ < kEndOfSlot) return true;
+  position_ = kEndOfSlot;
+  return replica != nullptr;
 }
 
 }  // namespace dyno

@@ -49,6 +49,9 @@ class PackedRows {
   [[nodiscard]] bool empty() const { return block_ == nullptr; }
   [[nodiscard]] size_t memory_bytes() const { return block_ == nullptr ? 0 : block_->bytes; }
   void prefetch() const { __builtin_prefetch(block_); }
+  void leave_thin_span() {
+    if (memory::in_thin_span(block_)) block_ = static_cast<Block*>(memory::move(block_));
+  }
 
   [[nodiscard]] Row at(size_t i) const {
     Row row;

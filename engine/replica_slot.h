@@ -73,6 +73,15 @@ class ReplicaSlot {
   // Takes all words out.
   [[nodiscard]] StampMap take_keys() { return std::exchange(keys_, StampMap()); }
 
+  // Moves what some of its keys have here, of all of them a part numbered from 0, out of thin spans
+  // (memory.h); false when there are no more parts.
+  bool leave_thin_spans(uint32_t part) {
+    return keys_.leave_thin_spans(part * kPartBlocks, kPartBlocks, [](uint64_t word) {
+      if (!is_brief(word)) return word;
+      return ReplicaSlot::word(BriefRecord::leave_thin_spans(brief(word)));
+    });
+  }
+
   [[nodiscard]] Stamp flushed(int db) const {
     return flushed_ == nullptr ? 0 : (*flushed_)[static_cast<size_t>(db)];
   }
@@ -100,6 +109,8 @@ class ReplicaSlot {
   std::vector<uint64_t> awaiting;
 
  private:
+  static constexpr uint32_t kPartBlocks = 3;  // Some 60 keys.
+
   StampMap keys_;
   std::unique_ptr<std::array<Stamp, kDatabases>> flushed_;
 };

@@ -76,6 +76,23 @@ class StampMap {
     }
   }
 
+  // Moves `count` blocks from `first` on out of thin spans (memory.h), and puts move(word) in the
+  // place of each of their words; false when these were the last ones.
+  template <class Move>
+  bool leave_thin_spans(uint32_t first, uint32_t count, Move&& move) {
+    for (uint32_t i = first; i < block_count_ && i - first < count; ++i) {
+      Rows& rows = block(i);
+      rows.leave_thin_span();
+      for (size_t at = 0; at < rows.size(); ++at) {
+        const Rows::Row row = rows.at(at);
+        const uint64_t word = word_of(row);
+        const uint64_t moved = move(word);
+        if (moved != word) rows.set(at, row_of(moved, row[kRest]));
+      }
+    }
+    return first < block_count_ && block_count_ - first > count;
+  }
+
  private:
   // Rows of a block on average.
   static constexpr size_t kBlockRows = 20;

@@ -183,7 +183,7 @@ int NetworkThread::on_tick(int64_t now_ms) {
       Compactor::choose();
       next_choice_ms_ = now_ms + kChoicePeriodMs;
     }
-    compactor_.run();
+    compactor_.run(server_.replica());
     next_compaction_ms_ = now_ms + kCompactionPeriodMs;
   }
   bool busy = server_.keyspace().reclaimer().run(kReclaimBudgetUs);

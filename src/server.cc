@@ -86,6 +86,11 @@ Server::Server(Config& config, ConfigTable& config_table, Limits& limits)
 
 Server::~Server() = default;
 
+Replica* Server::replica() {
+  if (ring_ != nullptr) return &ring_->replica();
+  return storage_ == nullptr ? nullptr : storage_->replica();
+}
+
 int Server::thread_count() const {
   int configured = static_cast<int>(config_.server.threads.load());
   if (configured > 0) return std::min(configured, kThreadsMax);

@@ -36,6 +36,7 @@ class Listener;
 class SlowLog;
 class LatencyEvents;
 class Monitors;
+class Replica;
 class RingNode;
 class Spill;
 class Storage;
@@ -91,6 +92,8 @@ class Server : public CommandObserver {
   [[nodiscard]] RingNode* ring() { return ring_.get(); }
   // Null where data lives in memory alone.
   [[nodiscard]] Storage* storage() { return storage_.get(); }
+  // Replicated state, of a ring or of data on disk; null where there is none.
+  [[nodiscard]] Replica* replica();
   // Null unless values may be on disk alone.
   [[nodiscard]] Spill* spill() { return spill_.get(); }
   // Memory that counts beside the data set's.

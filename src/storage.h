@@ -52,6 +52,8 @@ class Storage {
   // Whether replies to writes wait for the disk, and how far it has got.
   [[nodiscard]] bool replies_wait() const { return log_->replies_wait(); }
   [[nodiscard]] uint64_t safe() const { return log_->safe(); }
+  // The ring's, or its own.
+  [[nodiscard]] Replica* replica() { return replica_; }
   [[nodiscard]] WriteLog& log() { return *log_; }
 
   // --- Commands ---
