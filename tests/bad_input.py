@@ -26,7 +26,6 @@ from bad_row import MIB
 from server_process import ServerProcess
 from tally import ALLOWANCE, require
 
-
 LEFT_OUT = {
     "R25": "publish/subscribe does not exist yet",
     "C22 (PSUBSCRIBE)": "publish/subscribe does not exist yet",

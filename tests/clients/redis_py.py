@@ -134,7 +134,7 @@ def monitoring(r):
 
 
 def main():
-    r = redis.Redis(port=int(sys.argv[1]), socket_timeout=20)
+    r = redis.Redis(host="127.0.0.1", port=int(sys.argv[1]), socket_timeout=20)
     r.flushall()
     cases = (strings, collections, pipelines, transactions, locks, blocking, scanning, errors)
     failed = 0
