@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/blocking.h"
+#include "engine/cold_value.h"
 #include "engine/command.h"
 #include "engine/stats.h"
 
@@ -26,12 +27,6 @@ void for_each_key(const CommandSpec& spec, Args args, Visit&& visit) {
 }
 
 }  // namespace
-
-bool ColdGate::is_cold(KeyHash hash, std::string_view name, int db) {
-  const Slot& slot = keyspace_.slot(hash.slot());
-  const uint64_t* word = slot.table.find(position_in_slot(hash.inner, db), {name, db});
-  return word != nullptr && (EntryTable::flags(*word) & kWordCold) != 0;
-}
 
 void ColdGate::ask(Context& context, SlotIndex slot, std::string_view name, int db) {
   Session& session = context.session;
@@ -55,13 +50,13 @@ void ColdGate::ask_ahead(const CommandSpec& spec, Args args, int db) {
   for_each_key(spec, args, [&](std::string_view name) {
     KeyHash hash = keyspace_.hash(name);
     std::lock_guard lock(keyspace_.slot(hash.slot()).lock);
-    if (is_cold(hash, name, db)) cold_.want(hash.slot(), db, name);
+    if (is_cold(keyspace_, hash, db, name)) cold_.want(hash.slot(), db, name);
   });
 }
 
 bool ColdGate::holds_key(Context& context, std::string_view name, int db) {
   KeyHash hash = context.hash(name);
-  if (!is_cold(hash, name, db)) return false;
+  if (!is_cold(keyspace_, hash, db, name)) return false;
   ask(context, hash.slot(), name, db);
   return true;
 }

@@ -35,8 +35,6 @@ class ColdGate {
   [[nodiscard]] bool holds_waiters(Context& context, const std::vector<SlotIndex>& slots);
 
  private:
-  // The key's value is on disk. Its slot is locked.
-  [[nodiscard]] bool is_cold(KeyHash hash, std::string_view name, int db);
   // Asks for the value of a key that is cold.
   void ask(Context& context, SlotIndex slot, std::string_view name, int db);
 

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <optional>
 
-#include "engine/access_clock.h"
 #include "engine/dump.h"
 #include "engine/hash.h"
 #include "engine/rdb_load.h"
@@ -23,17 +22,6 @@ constexpr size_t kWorthBytes = 24;
 constexpr size_t kCopiedBytesMax = size_t{1} << 20;
 constexpr size_t kElementsMax = 4096;
 constexpr size_t kElementSamples = 5;
-
-bool may_go(const Entry* entry) {
-  if (next_field_deadline(entry) != kNoDeadline) return false;
-  const ValueOps& ops = value_ops(entry);
-  if (entry->encoding() != Encoding::kLarge) {
-    size_t bytes = ops.value_bytes(entry);
-    return bytes >= kWorthBytes && bytes <= kCopiedBytesMax;
-  }
-  return ops.length(entry) <= kElementsMax &&
-         ops.memory_bytes(entry, kElementSamples) <= kCopiedBytesMax;
-}
 
 bool restore_as_it_lies(Key& key, std::string_view bytes) {
   if (bytes.size() < kHeadBytes) return false;
@@ -62,9 +50,26 @@ bool restore_object(Key& key, std::string_view bytes) {
 
 }  // namespace
 
+bool is_cold(Keyspace& keyspace, KeyHash hash, int db, std::string_view name) {
+  const Slot& slot = keyspace.slot(hash.slot());
+  const uint64_t* word = slot.table.find(position_in_slot(hash.inner, db), {name, db});
+  return word != nullptr && (EntryTable::flags(*word) & kWordCold) != 0;
+}
+
+bool is_worth_disk(const Entry* entry) {
+  if (next_field_deadline(entry) != kNoDeadline) return false;
+  const ValueOps& ops = value_ops(entry);
+  if (entry->encoding() != Encoding::kLarge) {
+    size_t bytes = ops.value_bytes(entry);
+    return bytes >= kWorthBytes && bytes <= kCopiedBytesMax;
+  }
+  return ops.length(entry) <= kElementsMax &&
+         ops.memory_bytes(entry, kElementSamples) <= kCopiedBytesMax;
+}
+
 bool save_cold_value(Key& key, std::string* out) {
   const Entry* entry = key.entry();
-  if (!may_go(entry)) return false;
+  if (!is_worth_disk(entry)) return false;
   if (entry->encoding() == Encoding::kLarge) {
     out->push_back(kObject);
     (void)save_rdb_value(key, out);
@@ -80,11 +85,7 @@ bool restore_cold_value(Key& key, std::string_view bytes) {
   bool is_known = !bytes.empty() && (bytes[0] == kAsItLies || bytes[0] == kObject);
   if (!is_known) return false;
   bool is_object = bytes[0] == kObject;
-  if (!(is_object ? restore_object(key, bytes) : restore_as_it_lies(key, bytes))) return false;
-  Context& context = key.context();
-  uint64_t random = context.limits.policy_is_lfu() ? context.random() : 0;
-  touch_clock(key.entry(), context.limits, context.now_ms, random);
-  return true;
+  return is_object ? restore_object(key, bytes) : restore_as_it_lies(key, bytes);
 }
 
 }  // namespace dyno

@@ -16,12 +16,18 @@
 
 namespace dyno {
 
-// Appends the value of a key that exists and is not cold. False when it is to stay in memory: it is
-// too small to be worth a read, or too large to be written or read while its slot is locked, or a
-// hash whose fields will expire, which sweeps have to look at.
+// Whether the key is there and its value is on disk. Its slot is locked.
+[[nodiscard]] bool is_cold(Keyspace& keyspace, KeyHash hash, int db, std::string_view name);
+
+// Whether the value of an entry may go to disk: it is not too small to be worth a read, nor too
+// large to be written or read while its slot is locked, nor a hash whose fields will expire, which
+// sweeps have to look at.
+[[nodiscard]] bool is_worth_disk(const Entry* entry);
+
+// Appends the value of a key that exists and is not cold. False when it is to stay in memory.
 [[nodiscard]] bool save_cold_value(Key& key, std::string* out);
 
-// Gives a cold key its value again, as one that was just used. False when the bytes are none of a
+// Gives a cold key its value again. False when the bytes are none of a
 // value of its type; then nothing changes.
 [[nodiscard]] bool restore_cold_value(Key& key, std::string_view bytes);
 

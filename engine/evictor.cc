@@ -22,6 +22,9 @@ constexpr int64_t kReclaimUs = 100;
 constexpr uint32_t kCallsPerSum = 16;
 // Words of a slot that are looked at for one that the policy may take.
 constexpr uint32_t kWordsMax = 8192;
+// From one slot that is looked at to the next, through all of them: neighbours may have been read
+// from disk together, and be alike in having nothing to take.
+constexpr uint32_t kSlotStride = 6151;
 
 int64_t now_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(
@@ -192,7 +195,10 @@ size_t Evictor::gather(const Slot& slot, uint32_t position, size_t wanted, Batch
   auto step = static_cast<uint32_t>(volatile_only ? batch->size() : wanted);
   size_t count = 0;
   uint64_t at = position;
-  for (uint32_t words = 0; count == 0 && words < kWordsMax; words += step) {
+  // Of a small table no more than all.
+  auto words_max =
+      static_cast<uint32_t>(std::min<size_t>(kWordsMax, 2 * slot.table.size() + batch->size()));
+  for (uint32_t words = 0; count == 0 && words < words_max; words += step) {
     at = slot.table.scan(static_cast<uint32_t>(at), step, [&](const uint64_t* word) {
       if (volatile_only && !(EntryTable::flags(*word) & kWordHasDeadline)) return;
       if (count == wanted || (EntryTable::flags(*word) & kWordCold)) return;
@@ -212,7 +218,8 @@ bool Evictor::sample(Pool* pool, int wanted, int64_t now_ms) {
   Batch batch;
   int found = 0;
   for (uint32_t i = 0; i < kSlotCount && found < wanted; ++i) {
-    Slot& slot = executor_.keyspace().slot(static_cast<SlotIndex>((start + i) % kSlotCount));
+    uint32_t index = (start + i * kSlotStride) % kSlotCount;
+    Slot& slot = executor_.keyspace().slot(static_cast<SlotIndex>(index));
     slot.lock.lock();
     bool has_any = volatile_only ? slot.deadline_count != 0 : !slot.table.empty();
     size_t count =

@@ -110,6 +110,7 @@ void Replica::collect(SlotIndex index, Stamp horizon, int64_t unix_ms) {
   if (slot.awaiting.empty()) return;
   Stamp now = clock_.draw(unix_ms);
   FrameWriter told;
+  const bool is_told = sink_ != nullptr || log_ != nullptr;
   std::vector<uint64_t> awaiting = std::exchange(slot.awaiting, {});
   std::sort(awaiting.begin(), awaiting.end());
   awaiting.erase(std::unique(awaiting.begin(), awaiting.end()), awaiting.end());
@@ -119,11 +120,13 @@ void Replica::collect(SlotIndex index, Stamp horizon, int64_t unix_ms) {
     int db = ReplicaSlot::record(word)->db;
     std::string name = ReplicaSlot::record(word)->name;
     KeyState state(*this, index, db, name);
-    bool waits = state.collect(horizon, now, sink_ == nullptr ? nullptr : &told);
+    bool waits = state.collect(horizon, now, is_told ? &told : nullptr);
     if (waits) slot.awaiting.push_back(key_hash);
     if (told.empty()) continue;
     std::string_view frame = told.finish();
-    sink_->emit(keyspace().hash(name).token, clock_.draw(unix_ms), frame);
+    if (sink_ != nullptr) {
+      sink_->emit(keyspace().hash(name).token, clock_.draw(unix_ms), frame);
+    }
     if (log_ != nullptr) log_->append({&frame, 1});
     told.clear();
   }
@@ -141,6 +144,10 @@ Digest Replica::recomputed_digest(SlotIndex index) {
     KeyState state(*this, index, key.db, key.name);
     LiveKey live(executor_, key.db, key.name, INT64_MIN);
     if (!live.key().exists()) continue;
+    if (live.key().is_cold()) {
+      sum += state->digest;
+      continue;
+    }
     sum += recomputed_version(state, live.key());
   }
   return sum;

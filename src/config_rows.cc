@@ -280,7 +280,9 @@ void add_storage_rows(std::vector<ConfigRow>& rows, Config& config) {
         .number = bind(storage.mode),
         .doc = "off: the data lives in memory alone. spill: what memory.maxmemory has no room for "
                "moves to disk and comes back when it is used. durable: all of it is on disk too, "
-               "and there again after a restart."},
+               "and there again after a restart; on a node that is alone, with "
+               "memory.maxmemory_policy = noeviction, what memory.maxmemory has no room for is "
+               "there alone until it is used."},
        {.name = "storage.path",
         .alias = "dir",
         .shape = {.kind = ConfigKind::kText},
@@ -316,7 +318,7 @@ void add_storage_rows(std::vector<ConfigRow>& rows, Config& config) {
         .shape = integer(1, 64),
         .fallback = "4",
         .number = bind(storage.readers),
-        .doc = "Threads that read values back from disk, where storage.mode is spill."}});
+        .doc = "Threads that read values back from disk that memory had no room for."}});
 }
 
 void add_server_rows(std::vector<ConfigRow>& rows, Config::Server& server, Limits& limits) {

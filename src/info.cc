@@ -21,6 +21,7 @@
 #include "protocol/number.h"
 #include "src/process_memory.h"
 #include "src/ring_node.h"
+#include "src/scratch_values.h"
 #include "src/server.h"
 #include "src/slow_log.h"
 #include "src/spill.h"
@@ -208,17 +209,22 @@ void add_spill(Spill& spill, Section& s) {
   Spill::Figures figures = spill.figures();
   s.add("storage_cold_keys", Keyspace::cold_count());
   s.add("storage_values_moved", figures.moved);
-  s.add("storage_moved_bytes", figures.moved_bytes);
   s.add("storage_moves_in_vain", figures.kept);
   s.add("storage_values_read", figures.read);
   s.add("storage_read_usec", figures.read_us);
   s.add("storage_read_usec_max", figures.read_us_max);
   s.add("storage_values_wanted", figures.wanted);
+  s.add("storage_values_not_read", figures.read_failures);
+  s.add("storage_is_stuck", figures.is_stuck ? 1 : 0);
+}
+
+void add_scratch_values(const ScratchValues& values, Section& s) {
+  ScratchValues::Figures figures = values.figures();
+  s.add("storage_moved_bytes", figures.moved_bytes);
   s.add("storage_failures", figures.failures);
   s.add("storage_records_not_erased", figures.forgotten_lost);
-  s.add("storage_is_stuck", figures.is_stuck ? 1 : 0);
   s.add("storage_last_error", figures.write_failure);
-  add_store(spill.store_figures(), s);
+  add_store(figures.store, s);
 }
 
 void add_persistence(Server& server, std::string* text) {
@@ -246,6 +252,7 @@ void add_persistence(Server& server, std::string* text) {
   s.add("aof_last_write_status", is_failing ? "err" : "ok");
   if (storage != nullptr) add_storage(*storage, s);
   if (server.spill() != nullptr) add_spill(*server.spill(), s);
+  if (server.scratch_values() != nullptr) add_scratch_values(*server.scratch_values(), s);
 }
 
 // A turn of a network thread's loop is what a request may have to wait for before it is looked at.

@@ -21,6 +21,7 @@
 #include "src/page_keeper.h"
 #include "src/process_memory.h"
 #include "src/ring_node.h"
+#include "src/scratch_values.h"
 #include "src/slow_log.h"
 #include "src/spill.h"
 #include "src/storage.h"
@@ -140,8 +141,8 @@ int Server::run() {
   for (auto& thread : threads_) thread->stop();
   drivers.join();
   // Replies that wait for the disk are sent.
-  if (storage_) storage_->stop();
   if (spill_) spill_->stop();
+  if (storage_) storage_->stop();
   for (auto& thread : threads_) thread->end();
   log_.write(LogLevel::kNotice, "bye");
   return exit_code_.load();
@@ -152,7 +153,9 @@ std::optional<std::string> Server::open_storage() {
   if (config_.storage.mode.load() == StorageMode::kSpill) return open_spill();
   storage_ = std::make_unique<Storage>(*this);
   std::string why = storage_->open(ring_ ? &ring_->replica() : nullptr);
-  if (why.empty()) why = storage_->start();
+  if (!why.empty()) return why;
+  if (!ring_) start_spill(storage_->values());
+  why = storage_->start();
   if (!why.empty()) return why;
   for (auto& thread : threads_) thread->join_storage(*storage_);
   return std::nullopt;
@@ -162,11 +165,16 @@ std::optional<std::string> Server::open_spill() {
   if (ring_) {
     return "storage.mode = spill is for a node that is alone: a ring has more memory by more nodes";
   }
-  spill_ = std::make_unique<Spill>(*this);
-  if (std::string why = spill_->open(); !why.empty()) return why;
+  scratch_values_ = std::make_unique<ScratchValues>(*this);
+  if (std::string why = scratch_values_->open(); !why.empty()) return why;
+  start_spill(*scratch_values_);
+  return std::nullopt;
+}
+
+void Server::start_spill(ValueStore& values) {
+  spill_ = std::make_unique<Spill>(*this, values);
   spill_->start();
   for (auto& thread : threads_) thread->join_spill(*spill_);
-  return std::nullopt;
 }
 
 void Server::fail(std::string_view why) {

@@ -38,8 +38,10 @@ class LatencyEvents;
 class Monitors;
 class Replica;
 class RingNode;
+class ScratchValues;
 class Spill;
 class Storage;
+class ValueStore;
 
 // The version of Redis whose behaviour clients may count on.
 inline constexpr std::string_view kRedisVersion = "7.2.4";
@@ -96,6 +98,9 @@ class Server : public CommandObserver {
   [[nodiscard]] Replica* replica();
   // Null unless values may be on disk alone.
   [[nodiscard]] Spill* spill() { return spill_.get(); }
+  // Null unless such values are void when the process ends.
+  [[nodiscard]] ScratchValues* scratch_values() { return scratch_values_.get(); }
+  [[nodiscard]] Evictor& evictor() { return *evictor_; }
   // Memory that counts beside the data set's.
   [[nodiscard]] int64_t other_memory_bytes() const { return other_memory_bytes_.load(); }
   [[nodiscard]] Listener& listener() { return *listener_; }
@@ -157,6 +162,7 @@ class Server : public CommandObserver {
   // Opens the data on disk, if the configuration asks for that.
   [[nodiscard]] std::optional<std::string> open_storage();
   [[nodiscard]] std::optional<std::string> open_spill();
+  void start_spill(ValueStore& values);
   // Closes the largest clients while all together are over maxmemory-clients.
   void limit_client_memory();
   [[nodiscard]] int thread_count() const;
@@ -181,6 +187,7 @@ class Server : public CommandObserver {
   std::atomic<int> exit_code_{0};
   std::unique_ptr<RingNode> ring_;
   std::unique_ptr<Storage> storage_;
+  std::unique_ptr<ScratchValues> scratch_values_;
   std::unique_ptr<Spill> spill_;
   std::vector<std::unique_ptr<NetworkThread>> threads_;
   std::unique_ptr<Listener> listener_;

@@ -3,10 +3,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <functional>
 #include <utility>
 
-#include "engine/cold_value.h"
+#include "engine/access_clock.h"
 #include "engine/live_key.h"
 #include "engine/memory.h"
 #include "src/client.h"
@@ -19,20 +18,17 @@ namespace {
 // Values move from here on, as a share of maxmemory, until memory is down to there.
 constexpr double kHighShare = 0.95;
 constexpr double kLowShare = 0.92;
-// RocksDB's own memory, as shares of maxmemory: settings give less, not more.
-constexpr int64_t kCacheShare = 8;
-constexpr int64_t kBufferShare = 16;
-constexpr int64_t kStoreBytesMin = int64_t{1} << 20;
-
-constexpr size_t kBatchKeysMax = 256;
+constexpr size_t kBatchKeysMax = 1024;
 constexpr size_t kBatchBytesMax = size_t{1} << 20;
 // How long keys are looked at for a batch: most may have to stay, or be cold already.
 constexpr int64_t kGatherUs = 20'000;
 constexpr size_t kReadKeysMax = 32;
-// Records to be erased, and failures to be told, that are remembered.
-constexpr size_t kForgottenMax = size_t{1} << 20;
+// Failures to be told that are remembered.
 constexpr size_t kFailuresMax = 1024;
 constexpr auto kLookEvery = std::chrono::milliseconds(100);
+// How long memory may be full with nothing to move before commands are refused: what is on its way
+// to disk takes memory, too.
+constexpr int64_t kPatienceUs = 1'000'000;
 constexpr auto kRetryAfter = std::chrono::milliseconds(500);
 // How long values stay that came back, and how many are known as such.
 constexpr int64_t kStayUs = 100'000;
@@ -42,13 +38,9 @@ constexpr int kRoomWaitMs = 50;
 
 }  // namespace
 
-size_t Spill::NameHash::operator()(const Name& name) const {
-  return std::hash<std::string>()(name.text) ^ (size_t{name.slot} << 20) ^
-         (static_cast<size_t>(name.db) << 40);
-}
-
-Spill::Spill(Server& server)
+Spill::Spill(Server& server, ValueStore& values)
     : server_(server),
+      values_(values),
       coldest_(server.executor(), /*moves=*/true),
       gate_(server.keyspace(), *this) {}
 
@@ -57,22 +49,6 @@ Spill::~Spill() {
 }
 
 // --- Start and end ------------------------------------------------------------------------------
-
-std::string Spill::open() {
-  const Config::Storage& config = server_.config().storage;
-  RocksStore::Options options;
-  options.path = config.path.get() + "/spill";
-  auto share = [this](int64_t configured, int64_t part) {
-    int64_t bytes = std::min(configured, limit() == 0 ? configured : limit() / part);
-    return static_cast<size_t>(std::max(bytes, kStoreBytesMin));
-  };
-  options.cache_bytes = share(config.cache_bytes.load(), kCacheShare);
-  options.buffer_bytes = share(config.buffer_bytes.load(), kBufferShare);
-  options.is_scratch = true;
-  std::string why = store_.open(options);
-  if (!why.empty()) return "storage: " + options.path + ": " + why;
-  return {};
-}
 
 void Spill::start() {
   coldest_.set_other_bytes(
@@ -97,11 +73,14 @@ void Spill::stop() {
   for (std::thread& reader : readers_) reader.join();
   readers_.clear();
   server_.keyspace().set_cold_keys(nullptr);
-  store_.close();
+}
+
+bool Spill::evicts() const {
+  return server_.storage() != nullptr && server_.limits().policy() != EvictionPolicy::kNoEviction;
 }
 
 int64_t Spill::limit() const {
-  return server_.limits().maxmemory_bytes;
+  return evicts() ? 0 : int64_t{server_.limits().maxmemory_bytes};
 }
 
 int64_t Spill::share_of_limit(double share) const {
@@ -115,6 +94,7 @@ bool Spill::is_beyond(double share) const {
 // --- Network threads ----------------------------------------------------------------------------
 
 bool Spill::make_room() {
+  if (evicts()) return server_.evictor().make_room();
   int64_t used = coldest_.estimated_bytes();
   if (used <= share_of_limit(kHighShare)) return true;
   if (used > limit() && !is_stuck_.load(std::memory_order_relaxed)) is_over_.store(true);
@@ -140,7 +120,7 @@ bool Spill::is_reading() const {
 }
 
 bool Spill::want(SlotIndex slot, int db, std::string_view name) {
-  Name wanted{slot, db, std::string(name)};
+  ColdName wanted{slot, db, std::string(name)};
   std::lock_guard lock(mutex_);
   if (!wanted_.emplace(wanted, true).second) return false;
   queue_.push_back(std::move(wanted));
@@ -151,7 +131,7 @@ bool Spill::want(SlotIndex slot, int db, std::string_view name) {
 std::string Spill::take_failure(SlotIndex slot, int db, std::string_view name) {
   std::lock_guard lock(mutex_);
   if (read_failures_.empty()) return {};
-  auto found = read_failures_.find(Name{slot, db, std::string(name)});
+  auto found = read_failures_.find(ColdName{slot, db, std::string(name)});
   if (found == read_failures_.end()) return {};
   std::string failure = std::move(found->second);
   read_failures_.erase(found);
@@ -159,22 +139,21 @@ std::string Spill::take_failure(SlotIndex slot, int db, std::string_view name) {
 }
 
 void Spill::forget(SlotIndex slot, int db, std::string_view name) {
-  Name gone{slot, db, std::string(name)};
-  std::lock_guard lock(mutex_);
-  if (auto found = wanted_.find(gone); found != wanted_.end()) found->second = false;
-  if (forgotten_.size() >= kForgottenMax) {
-    ++figures_.forgotten_lost;
-    return;
+  ColdName gone{slot, db, std::string(name)};
+  {
+    std::lock_guard lock(mutex_);
+    if (auto found = wanted_.find(gone); found != wanted_.end()) found->second = false;
   }
-  forgotten_.push_back(std::move(gone));
+  values_.forget(gone);
 }
 
 void Spill::forget_all() {
-  std::lock_guard lock(mutex_);
-  for (auto& [_, is_current] : wanted_) is_current = false;
-  read_failures_.clear();
-  forgotten_.clear();
-  forgets_all_ = true;
+  {
+    std::lock_guard lock(mutex_);
+    for (auto& [_, is_current] : wanted_) is_current = false;
+    read_failures_.clear();
+  }
+  values_.forget_all();
 }
 
 // --- The mover ----------------------------------------------------------------------------------
@@ -191,6 +170,7 @@ bool Spill::is_stopping() const {
 
 void Spill::move() {
   std::unique_lock lock(mutex_);
+  int64_t full_since_us = monotonic_us();
   while (wait_to_move(lock)) {
     is_due_.store(false);
     lock.unlock();
@@ -201,7 +181,9 @@ void Spill::move() {
     do {
       may_move = move_batch(is_due);
     } while (may_move && is_due && is_beyond(kLowShare) && !is_stopping());
-    is_stuck_.store(!may_move && is_due && is_beyond(1));
+    bool is_full = !may_move && is_due && is_beyond(1);
+    if (!is_full) full_since_us = monotonic_us();
+    is_stuck_.store(is_full && monotonic_us() - full_since_us > kPatienceUs);
     if (is_over_.exchange(false)) server_.disk_moved();
     lock.lock();
     // Looking for what may go, again and again, would only keep others from their slots.
@@ -210,11 +192,9 @@ void Spill::move() {
 }
 
 bool Spill::move_batch(bool moves) {
-  std::vector<Moving> batch;
+  Batch batch;
   if (moves) batch = gather();
-  std::string failure = write(batch);
-  note_write(failure);
-  if (!failure.empty()) {
+  if (!values_.write(batch).empty()) {
     std::unique_lock lock(mutex_);
     wake_mover_.wait_for(lock, kRetryAfter, [this] { return stopping_; });
     return false;
@@ -223,9 +203,9 @@ bool Spill::move_batch(bool moves) {
   return !batch.empty();
 }
 
-std::vector<Spill::Moving> Spill::gather() {
-  std::vector<Moving> batch;
-  std::unordered_set<Name, NameHash> seen = names_to_stay();
+Spill::Batch Spill::gather() {
+  Batch batch;
+  Names seen = names_to_stay();
   size_t bytes = 0;
   int64_t now_ms = unix_time_ms();
   int64_t end_us = monotonic_us() + kGatherUs;
@@ -237,17 +217,17 @@ std::vector<Spill::Moving> Spill::gather() {
     std::lock_guard lock(server_.keyspace().slot(index).lock);
     LiveKey live(server_.executor(), worst->db, worst->key, INT64_MIN);
     if (!live.key().exists() || live.key().is_cold()) continue;
-    Moving moving;
-    if (!save_cold_value(live.key(), &moving.bytes)) continue;
-    moving.name = {index, worst->db, std::move(worst->key)};
-    bytes += moving.bytes.size();
-    batch.push_back(std::move(moving));
+    ValueStore::Leaving leaving;
+    if (!values_.mark(live.key(), &leaving.mark)) continue;
+    leaving.name = {index, worst->db, std::move(worst->key)};
+    bytes += leaving.mark.size();
+    batch.push_back(std::move(leaving));
   }
   return batch;
 }
 
-std::unordered_set<Spill::Name, Spill::NameHash> Spill::names_to_stay() {
-  std::unordered_set<Name, NameHash> names;
+Spill::Names Spill::names_to_stay() {
+  Names names;
   int64_t since_us = monotonic_us() - kStayUs;
   std::lock_guard lock(mutex_);
   while (!arrived_.empty() && arrived_.front().first < since_us) arrived_.pop_front();
@@ -255,75 +235,42 @@ std::unordered_set<Spill::Name, Spill::NameHash> Spill::names_to_stay() {
   return names;
 }
 
-std::string Spill::write(const std::vector<Moving>& batch) {
-  std::vector<Name> forgotten;
-  bool forgets_all = false;
-  {
-    std::lock_guard lock(mutex_);
-    forgotten.swap(forgotten_);
-    forgets_all = std::exchange(forgets_all_, false);
-  }
-  if (batch.empty() && forgotten.empty() && !forgets_all) return {};
-  bool forgets_data = false;
-  if (!figures().write_failure.empty()) (void)store_.resume(&forgets_data);
-  // What is written comes last: a key of the batch may have been cold, and used since.
-  RocksStore::Batch records;
-  if (forgets_all) records.erase_all_values();
-  for (const Name& name : forgotten) records.erase_value(name.slot, name.db, name.text);
-  for (const Moving& each : batch) {
-    records.put_value(each.name.slot, each.name.db, each.name.text, each.bytes);
-  }
-  std::string failure = store_.write(records, false);
-  if (failure.empty()) return {};
-  std::lock_guard lock(mutex_);
-  forgets_all_ |= forgets_all;
-  forgotten_.insert(forgotten_.end(), forgotten.begin(), forgotten.end());
-  return failure;
-}
-
-void Spill::chill(const std::vector<Moving>& batch) {
+void Spill::chill(const Batch& batch) {
   uint64_t moved = 0;
-  uint64_t moved_bytes = 0;
-  std::vector<const Name*> kept;
-  std::string bytes;
-  for (const Moving& each : batch) {
+  std::string mark;
+  for (const ValueStore::Leaving& each : batch) {
     Slot& slot = server_.keyspace().slot(each.name.slot);
     std::lock_guard lock(slot.lock);
     LiveKey live(server_.executor(), each.name.db, each.name.text, INT64_MIN);
     Key& key = live.key();
-    bytes.clear();
-    if (key.exists() && !key.is_cold() && save_cold_value(key, &bytes) && bytes == each.bytes) {
+    mark.clear();
+    if (key.exists() && !key.is_cold() && values_.mark(key, &mark) && mark == each.mark) {
       server_.keyspace().chill(slot, key.word());
       ++moved;
-      moved_bytes += each.bytes.size();
     } else {
-      kept.push_back(&each.name);
+      values_.forget(each.name);
     }
   }
   std::lock_guard lock(mutex_);
   figures_.moved += moved;
-  figures_.moved_bytes += moved_bytes;
-  figures_.kept += kept.size();
-  for (const Name* name : kept) forgotten_.push_back(*name);
+  figures_.kept += batch.size() - moved;
 }
 
-void Spill::note_write(const std::string& failure) {
-  {
-    std::lock_guard lock(mutex_);
-    if (!failure.empty()) ++figures_.failures;
-    if (std::exchange(figures_.write_failure, failure).empty() == failure.empty()) return;
-  }
-  server_.refuse_writes(failure);
-  server_.log().write(
-      failure.empty() ? LogLevel::kNotice : LogLevel::kWarning,
-      failure.empty() ? "the disk takes values again" : "values cannot be moved to disk",
-      {{"error", failure}});
+void Spill::let_go(SlotIndex slot, int db, std::string_view name) {
+  int64_t room = limit();
+  if (room == 0 || coldest_.estimated_bytes() <= share_of_limit(kLowShare)) return;
+  std::lock_guard lock(server_.keyspace().slot(slot).lock);
+  LiveKey live(server_.executor(), db, name, INT64_MIN);
+  Key& key = live.key();
+  std::string mark;
+  if (!key.exists() || key.is_cold() || !values_.mark(key, &mark)) return;
+  server_.keyspace().chill(key.slot(), key.word());
 }
 
 // --- The readers --------------------------------------------------------------------------------
 
 void Spill::read() {
-  std::vector<Name> names;
+  std::vector<ColdName> names;
   std::vector<RocksStore::KeyRead> reads;
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -338,8 +285,8 @@ void Spill::read() {
     wait_for_room();
     int64_t began_us = monotonic_us();
     reads.clear();
-    for (const Name& name : names) reads.push_back({name.slot, name.db, name.text, {}, {}});
-    store_.read_keys(reads);
+    for (const ColdName& name : names) reads.push_back({name.slot, name.db, name.text, {}, {}});
+    values_.read(reads);
     for (const RocksStore::KeyRead& each : reads) bring_back(each);
     auto took_us = static_cast<uint64_t>(monotonic_us() - began_us);
     server_.disk_moved();
@@ -359,9 +306,18 @@ void Spill::wait_for_room() {
   }
 }
 
+std::string Spill::restore(Key& key, std::string_view bytes) {
+  if (bytes.empty()) return "the value is missing";
+  if (!values_.restore(key, bytes)) return "the value is damaged";
+  Context& context = key.context();
+  uint64_t random = context.limits.policy_is_lfu() ? context.random() : 0;
+  touch_clock(key.entry(), context.limits, unix_time_ms(), random);
+  return {};
+}
+
 void Spill::bring_back(const RocksStore::KeyRead& read) {
   std::lock_guard slot_lock(server_.keyspace().slot(read.slot).lock);
-  Name name{read.slot, read.db, std::string(read.name)};
+  ColdName name{read.slot, read.db, std::string(read.name)};
   bool is_current = false;
   {
     std::lock_guard lock(mutex_);
@@ -369,12 +325,11 @@ void Spill::bring_back(const RocksStore::KeyRead& read) {
   }
   std::string failure = read.failure;
   if (is_current) {
-    LiveKey live(server_.executor(), read.db, read.name, unix_time_ms());
+    // One that has expired meanwhile is for the command to find.
+    LiveKey live(server_.executor(), read.db, read.name, INT64_MIN);
     Key& key = live.key();
     bool is_cold = key.exists() && key.is_cold();
-    if (is_cold && failure.empty() && !restore_cold_value(key, read.bytes)) {
-      failure = read.bytes.empty() ? "the value is missing" : "the value is damaged";
-    }
+    if (is_cold && failure.empty()) failure = restore(key, read.bytes);
     if (!is_cold) failure.clear();
   }
   std::lock_guard lock(mutex_);
@@ -385,7 +340,7 @@ void Spill::bring_back(const RocksStore::KeyRead& read) {
     arrived_.emplace_back(monotonic_us(), std::move(name));
     return;
   }
-  ++figures_.failures;
+  ++figures_.read_failures;
   if (read_failures_.size() >= kFailuresMax) read_failures_.clear();
   read_failures_[std::move(name)] = std::move(failure);
 }

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// More data than memory (storage.mode = spill): when memory fills up, the values of the keys unused
-// longest move to disk, and come back when a command wants them. What is on disk is of no use once
-// the process ends.
+// More data than memory: when memory fills up, the values of the keys unused longest are on disk
+// alone, and come back when a command wants them. Where they lie there is another's matter
+// (value_store.h).
 //
-//   moving   One thread writes a batch of values, while their keys go on being used, and then frees
-//            those that still are what it wrote, byte by byte.
+//   moving   One thread has a batch of values written, while their keys go on being used, and then
+//            frees those that still are what was written.
 //   reading  A command that wants values does not run (cold_gate.h); its client is parked. Threads
 //            of their own read what is wanted, several keys at once and each key once, and parked
 //            clients try again.
 //   room     Moving begins below memory.maxmemory. Beyond it commands that need memory wait until
 //            values have moved; when none may go, they are refused as in Redis.
+//
+// A node that keeps its data over a restart may be told to evict keys (memory.maxmemory_policy);
+// then that is how it makes room, and values only come back.
 //
 // No network thread waits for the disk. When the disk does not take values, commands that write are
 // refused with the reason until it does; when a value cannot be read, its command is.
@@ -34,6 +37,7 @@
 #include "engine/evictor.h"
 #include "engine/rocks_store.h"
 #include "engine/session.h"
+#include "src/value_store.h"
 
 namespace dyno {
 
@@ -42,11 +46,9 @@ class Server;
 
 class Spill final : public ColdKeys {
  public:
-  explicit Spill(Server& server);
+  Spill(Server& server, ValueStore& values);
   ~Spill() override;
 
-  // Makes the directory empty. Returns why it cannot be used.
-  [[nodiscard]] std::string open();
   void start();
   // After the network threads have ended. Cold keys have no values any more.
   void stop();
@@ -60,22 +62,21 @@ class Spill final : public ColdKeys {
   [[nodiscard]] bool is_reading() const;
   // Memory is within its limit, or will be soon. Begins to move values when that is due.
   [[nodiscard]] bool make_room();
+  // A key was read from disk with its value, which goes again if memory is nearly full: nothing
+  // about the key has changed since, or will before this has returned. No slot is locked.
+  void let_go(SlotIndex slot, int db, std::string_view name);
 
   struct Figures {
-    uint64_t moved = 0;        // Values that went to disk.
-    uint64_t moved_bytes = 0;  // As they were written.
-    uint64_t kept = 0;         // Values that were written and had changed meanwhile.
-    uint64_t read = 0;         // Values that came back.
-    uint64_t read_us = 0;      // Of all reads together, and of the longest.
+    uint64_t moved = 0;    // Values that went to disk.
+    uint64_t kept = 0;     // Values that were written and had changed meanwhile.
+    uint64_t read = 0;     // Values that came back.
+    uint64_t read_us = 0;  // Of all reads together, and of the longest.
     uint64_t read_us_max = 0;
-    uint64_t wanted = 0;          // Now waited for.
-    uint64_t failures = 0;        // Of reads and writes.
-    uint64_t forgotten_lost = 0;  // Values on disk that were not erased, since too many were.
-    bool is_stuck = false;        // Beyond maxmemory, and no value may go.
-    std::string write_failure;    // Why the disk does not take values now.
+    uint64_t wanted = 0;         // Now waited for.
+    uint64_t read_failures = 0;  // Values that could not be read.
+    bool is_stuck = false;       // Beyond maxmemory, and no value may go.
   };
   [[nodiscard]] Figures figures() const;
-  [[nodiscard]] RocksStore::Figures store_figures() const { return store_.figures(); }
 
   // --- ColdKeys ---
   bool want(SlotIndex slot, int db, std::string_view name) override;
@@ -84,22 +85,12 @@ class Spill final : public ColdKeys {
   void forget_all() override;
 
  private:
-  // A key, as it is told apart here.
-  struct Name {
-    SlotIndex slot = 0;
-    int db = 0;
-    std::string text;
-    bool operator==(const Name&) const = default;
-  };
-  struct NameHash {
-    size_t operator()(const Name& name) const;
-  };
-  struct Moving {
-    Name name;
-    std::string bytes;
-  };
+  using Batch = std::vector<ValueStore::Leaving>;
+  using Names = std::unordered_set<ColdName, ColdNameHash>;
 
+  // What memory may take before values move; 0: any.
   [[nodiscard]] int64_t limit() const;
+  [[nodiscard]] bool evicts() const;
   [[nodiscard]] int64_t share_of_limit(double share) const;
   // Memory is beyond that share of its limit, if it has one.
   [[nodiscard]] bool is_beyond(double share) const;
@@ -108,21 +99,21 @@ class Spill final : public ColdKeys {
   void move();
   [[nodiscard]] bool is_stopping() const;
   [[nodiscard]] bool wait_to_move(std::unique_lock<std::mutex>& lock);
-  // Erases what is of no use, and with `moves` moves one batch; false when no value may go.
+  // With `moves` moves one batch; false when no value may go.
   [[nodiscard]] bool move_batch(bool moves);
-  [[nodiscard]] std::vector<Moving> gather();
-  [[nodiscard]] std::unordered_set<Name, NameHash> names_to_stay();
-  [[nodiscard]] std::string write(const std::vector<Moving>& batch);
-  void chill(const std::vector<Moving>& batch);
-  void note_write(const std::string& failure);
+  [[nodiscard]] Batch gather();
+  [[nodiscard]] Names names_to_stay();
+  void chill(const Batch& batch);
 
   // The readers.
   void read();
   void wait_for_room();
   void bring_back(const RocksStore::KeyRead& read);
+  // Why the value cannot be; empty: it is there.
+  [[nodiscard]] std::string restore(Key& key, std::string_view bytes);
 
   Server& server_;
-  RocksStore store_;
+  ValueStore& values_;
   Evictor coldest_;
   ColdGate gate_;
   std::thread mover_;
@@ -136,14 +127,12 @@ class Spill final : public ColdKeys {
   std::condition_variable wake_readers_;
   bool stopping_ = false;  // Guarded by mutex_, as is what follows.
   // Whose values are on their way back; false: what is being read is no longer the key's.
-  std::unordered_map<Name, bool, NameHash> wanted_;
-  std::deque<Name> queue_;  // Of those, which are not being read yet.
-  std::unordered_map<Name, std::string, NameHash> read_failures_;
+  std::unordered_map<ColdName, bool, ColdNameHash> wanted_;
+  std::deque<ColdName> queue_;  // Of those, which are not being read yet.
+  std::unordered_map<ColdName, std::string, ColdNameHash> read_failures_;
   // When values came back, oldest first: for a while they stay, or who waits for them would find
   // them gone again.
-  std::deque<std::pair<int64_t, Name>> arrived_;
-  std::vector<Name> forgotten_;  // Records to be erased.
-  bool forgets_all_ = false;     // Before those: all records.
+  std::deque<std::pair<int64_t, ColdName>> arrived_;
   Figures figures_;
 };
 

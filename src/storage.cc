@@ -15,6 +15,7 @@
 #include "src/client.h"
 #include "src/event_loop.h"
 #include "src/server.h"
+#include "src/spill.h"
 
 namespace dyno {
 namespace {
@@ -26,6 +27,11 @@ constexpr auto kTendEvery = std::chrono::milliseconds(1000);
 constexpr int64_t kTraceMs = 1000;
 // How long a snapshot waits for what was written before it.
 constexpr int64_t kDrainMs = 10'000;
+// Memory of RocksDB and of the queue of writes, as shares of maxmemory.
+constexpr int64_t kCacheShare = 8;
+constexpr int64_t kBufferShare = 16;
+constexpr int64_t kQueueShare = 16;
+constexpr int64_t kShareBytesMin = int64_t{1} << 20;
 
 std::string identity_of(const Config& config) {
   const Config::Ring& ring = config.ring;
@@ -64,6 +70,21 @@ bool needs_all_slots(const CommandSpec& spec, Args args) {
 
 }  // namespace
 
+size_t share_of_memory(Server& server, int64_t configured, int64_t part) {
+  int64_t limit = server.limits().maxmemory_bytes;
+  int64_t bytes = limit == 0 ? configured : std::min(configured, limit / part);
+  return static_cast<size_t>(std::max(bytes, kShareBytesMin));
+}
+
+RocksStore::Options store_options(Server& server, std::string_view folder) {
+  const Config::Storage& config = server.config().storage;
+  RocksStore::Options options;
+  options.path = config.path.get() + "/" + std::string(folder);
+  options.cache_bytes = share_of_memory(server, config.cache_bytes.load(), kCacheShare);
+  options.buffer_bytes = share_of_memory(server, config.buffer_bytes.load(), kBufferShare);
+  return options;
+}
+
 // Nobody else counts: its counters may go on where they were, so it is always the same actor.
 Storage::Alone::Alone(Server& server)
     : replica(server.executor(), 1, 1,
@@ -89,16 +110,18 @@ std::string Storage::open(Replica* replica) {
     server_.executor().set_recorder(&alone_->origin);
   }
   replica_ = replica;
-  const Config::Storage& config = server_.config().storage;
-  RocksStore::Options options;
-  options.path = config.path.get() + "/db";
-  options.cache_bytes = static_cast<size_t>(config.cache_bytes.load());
-  options.buffer_bytes = static_cast<size_t>(config.buffer_bytes.load());
+  RocksStore::Options options = store_options(server_, "db");
   std::string why = store_.open(options);
   if (why.empty()) why = check_identity();
   if (why.empty()) why = read_clock_and_flushes();
   if (!why.empty()) return "storage: " + options.path + ": " + why;
-  log_ = std::make_unique<WriteLog>(*replica_, store_, config, server_.log());
+  const Config::Storage& config = server_.config().storage;
+  size_t queue_max = share_of_memory(server_, config.queue_bytes_max.load(), kQueueShare);
+  log_ = std::make_unique<WriteLog>(*replica_, store_, config, queue_max, server_.log());
+  if (alone_ != nullptr) {
+    auto seed = static_cast<uint64_t>(server_.config().ring.hash_seed.load());
+    values_ = std::make_unique<KeptValues>(*replica_, store_, *log_, seed, seed);
+  }
   warm_up_ = std::make_unique<WarmUp>(*replica_, store_, server_.log());
   return {};
 }
@@ -135,6 +158,10 @@ std::string Storage::start() {
   auto release = [this] { server_.disk_moved(); };
   log_->start(release, [this](const std::string& why) { server_.refuse_writes(why); });
   replica_->set_log(log_.get());
+  if (Spill* spill = server_.spill()) {
+    warm_up_->set_on_read(
+        [spill](SlotIndex slot, int db, std::string_view name) { spill->let_go(slot, db, name); });
+  }
   warm_up_->start([this, release] {
     release();
     if (!warm_up_->failure().empty()) server_.fail("the data on disk cannot be read");

@@ -22,6 +22,7 @@
 #include "engine/origin.h"
 #include "engine/replica.h"
 #include "engine/rocks_store.h"
+#include "src/kept_values.h"
 #include "src/warm_up.h"
 #include "src/write_log.h"
 
@@ -29,6 +30,11 @@ namespace dyno {
 
 class Client;
 class Server;
+
+// What a setting gives something beside the data, of memory.maxmemory no more than a share.
+[[nodiscard]] size_t share_of_memory(Server& server, int64_t configured, int64_t part);
+// How the files in that folder of storage.path are to be opened.
+[[nodiscard]] RocksStore::Options store_options(Server& server, std::string_view folder);
 
 class Storage {
  public:
@@ -38,6 +44,8 @@ class Storage {
   // Opens the directory. Returns why it cannot be used: by another process, of another cluster or
   // rack, from a newer version, damaged. `replica`: of the ring's node, null for one that is alone.
   [[nodiscard]] std::string open(Replica* replica);
+  // Values that memory has no room for are there already. Only of a node that is alone.
+  [[nodiscard]] ValueStore& values() { return *values_; }
   // Begins to write and to read back. A node of a ring waits until all is there, since others will
   // ask it for digests; returns why that failed.
   [[nodiscard]] std::string start();
@@ -102,6 +110,7 @@ class Storage {
   std::unique_ptr<Alone> alone_;
   Replica* replica_ = nullptr;
   std::unique_ptr<WriteLog> log_;
+  std::unique_ptr<KeptValues> values_;
   std::unique_ptr<WarmUp> warm_up_;
   std::atomic<bool> compact_soon_{false};
   std::thread tender_;

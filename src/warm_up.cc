@@ -97,11 +97,13 @@ std::string WarmUp::read(SlotIndex slot) {
   std::string refused;
   // Writes of this node may be ahead of its clock, if that was set back since.
   int64_t now_ms = std::max(unix_time_ms(), stamp_ms(replica_.clock().last()));
-  std::string failed = store_.read_slot(slot, [&](int, std::string_view, std::string_view frame) {
-    MergeOutcome outcome = merge(replica_, frame, FrameOrigin::kState, now_ms);
-    if (!outcome.refused.empty()) refused = outcome.refused;
-    keys_read_.fetch_add(1, std::memory_order_relaxed);
-  });
+  std::string failed =
+      store_.read_slot(slot, [&](int db, std::string_view name, std::string_view frame) {
+        MergeOutcome outcome = merge(replica_, frame, FrameOrigin::kState, now_ms);
+        if (!outcome.refused.empty()) refused = outcome.refused;
+        if (on_read_) on_read_(slot, db, name);
+        keys_read_.fetch_add(1, std::memory_order_relaxed);
+      });
   return failed.empty() ? refused : failed;
 }
 

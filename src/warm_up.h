@@ -19,7 +19,9 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 
 #include "engine/replica.h"
 #include "engine/rocks_store.h"
@@ -32,6 +34,10 @@ class WarmUp {
   WarmUp(Replica& replica, RocksStore& store, const Log& log);
   ~WarmUp();
 
+  // Called by the reading thread for each key that was read, before any command can see it. Before
+  // the start.
+  using OnRead = std::function<void(SlotIndex slot, int db, std::string_view name)>;
+  void set_on_read(OnRead on_read) { on_read_ = std::move(on_read); }
   // Begins. `on_progress`, by the reading thread: slots that were asked for are there.
   void start(std::function<void()> on_progress);
   // Ends, done or not.
@@ -59,6 +65,7 @@ class WarmUp {
   Replica& replica_;
   RocksStore& store_;
   const Log& log_;
+  OnRead on_read_;
   std::function<void()> on_progress_;
   std::thread thread_;
   std::unique_ptr<std::atomic<bool>[]> slots_;

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/cold_value.h"
 #include "engine/delta.h"
 #include "engine/key_export.h"
 #include "engine/merge.h"
@@ -67,8 +68,13 @@ Stamp WriteLog::stamp_of(std::string_view bytes) {
 }
 
 WriteLog::WriteLog(Replica& replica, RocksStore& store, const Config::Storage& config,
-                   const Log& log)
-    : replica_(replica), store_(store), config_(config), log_(log) {}
+                   size_t queue_bytes_max, const Log& log)
+    : replica_(replica),
+      store_(store),
+      config_(config),
+      queue_bytes_max_(queue_bytes_max),
+      gather_bytes_(std::min(kGatherBytes, queue_bytes_max / 2)),
+      log_(log) {}
 
 WriteLog::~WriteLog() {
   stop();
@@ -108,7 +114,7 @@ void WriteLog::append(std::span<const std::string_view> frames) {
     }
     thread_position = appended_;
     queued_.store(queue_.size(), std::memory_order_relaxed);
-    if (is_waiting_ || (is_gathering_ && queue_.size() >= kGatherBytes)) {
+    if (is_waiting_ || (is_gathering_ && queue_.size() >= gather_bytes_)) {
       wake = true;
       is_waiting_ = is_gathering_ = false;
     }
@@ -136,8 +142,11 @@ uint64_t WriteLog::appended() const {
 bool WriteLog::drain(int64_t timeout_ms) {
   std::unique_lock lock(mutex_);
   uint64_t wanted = appended_;
-  return written_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
-                           [&] { return safe() >= wanted && !failing_.load(); });
+  auto is_written = [&] { return safe() >= wanted && !failing_.load() && !is_restoring_; };
+  if (is_written()) return true;
+  hurries_ = true;
+  wake_.notify_one();
+  return written_.wait_for(lock, std::chrono::milliseconds(timeout_ms), is_written);
 }
 
 WriteLog::Figures WriteLog::figures() const {
@@ -158,12 +167,14 @@ bool WriteLog::wait(std::unique_lock<std::mutex>& lock) {
   bool failing = failing_.load();
   bool is_asked_for = replies_wait() && !failing;
   bool is_idle = queue_.empty() && !is_unsynced_ && !failing;
-  if (!stopping_ && queue_.size() < kGatherBytes && (queue_.empty() || !is_asked_for)) {
+  bool gathers = queue_.empty() || !(is_asked_for || hurries_);
+  if (!stopping_ && queue_.size() < gather_bytes_ && gathers) {
     bool wakes = is_idle || is_asked_for;
     is_waiting_ = wakes;
     is_gathering_ = true;
     auto is_woken = [&] {
-      return stopping_ || looks_ || !is_gathering_ || (wakes && !is_waiting_);
+      bool is_hurried = hurries_ && !queue_.empty();
+      return stopping_ || looks_ || is_hurried || !is_gathering_ || (wakes && !is_waiting_);
     };
     is_idle ? wake_.wait(lock, is_woken)
             : static_cast<void>(wake_.wait_for(lock, failing ? kAttempt : kGather, is_woken));
@@ -182,6 +193,7 @@ void WriteLog::run() {
       if (std::exchange(looks_, false)) gone = store_.look();
       writing_.clear();
       writing_.swap(queue_);
+      hurries_ = false;
       upto = appended_;
       queued_.store(0, std::memory_order_relaxed);
     }
@@ -315,6 +327,7 @@ void WriteLog::recover() {
     // From here on frames are queued again: each is in the queue, or in the state of a slot.
     std::lock_guard lock(mutex_);
     failing_.store(false);
+    is_restoring_ = true;
     if (forgets) dirty_.set();
     slots = std::exchange(dirty_, {});
     upto = appended_;
@@ -323,12 +336,15 @@ void WriteLog::recover() {
     {
       std::lock_guard lock(mutex_);
       dirty_ |= slots;
+      is_restoring_ = false;
+      failing_.store(true);
     }
     return fail(why, {});
   }
   int64_t since_ms = 0;
   {
     std::lock_guard lock(mutex_);
+    is_restoring_ = false;
     since_ms = std::exchange(failing_since_ms_, 0);
     reason_.clear();
   }
@@ -348,6 +364,9 @@ std::string WriteLog::write_dirty(const std::bitset<kSlotCount>& slots) {
     {
       std::lock_guard lock(replica_.keyspace().slot(index).lock);
       for (const NamedKey& key : replicated_keys(replica_, index, -1)) {
+        // What is known of a cold key was on the disk before it became one.
+        Keyspace& keyspace = replica_.keyspace();
+        if (is_cold(keyspace, keyspace.hash(key.name), key.db, key.name)) continue;
         FrameWriter state;
         export_key(replica_, key.db, key.name, unix_time_ms(), &state);
         if (!state.empty()) batch.merge(index, key.db, key.name, state.finish());

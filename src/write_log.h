@@ -51,7 +51,8 @@ class WriteLog final : public FrameLog {
     std::string reason;
   };
 
-  WriteLog(Replica& replica, RocksStore& store, const Config::Storage& config, const Log& log);
+  WriteLog(Replica& replica, RocksStore& store, const Config::Storage& config,
+           size_t queue_bytes_max, const Log& log);
   ~WriteLog() override;
 
   // By the writing thread: `on_progress` whenever safe() has grown or the queue has room again,
@@ -71,11 +72,11 @@ class WriteLog final : public FrameLog {
   [[nodiscard]] uint64_t safe() const { return safe_.load(std::memory_order_acquire); }
   // Writers should wait for on_progress: the disk is too far behind.
   [[nodiscard]] bool is_full() const {
-    return static_cast<int64_t>(queued_.load(std::memory_order_relaxed)) >=
-           config_.queue_bytes_max.load(std::memory_order_relaxed);
+    return queued_.load(std::memory_order_relaxed) >= queue_bytes_max_;
   }
   [[nodiscard]] bool is_failing() const { return failing_.load(std::memory_order_relaxed); }
   // Waits until everything appended before is with the system, or for `timeout_ms`.
+  // The thread gathers no more meanwhile.
   [[nodiscard]] bool drain(int64_t timeout_ms);
   // The thread looks whether the directory is still there.
   void look();
@@ -102,6 +103,8 @@ class WriteLog final : public FrameLog {
   Replica& replica_;
   RocksStore& store_;
   const Config::Storage& config_;
+  const size_t queue_bytes_max_;
+  const size_t gather_bytes_;  // What is worth writing without waiting for more.
   const Log& log_;
   std::function<void()> on_progress_;
   std::function<void(std::string)> on_state_;
@@ -115,6 +118,8 @@ class WriteLog final : public FrameLog {
   bool is_gathering_ = false;  // It sleeps until there is enough to write.
   bool stopping_ = false;
   bool looks_ = false;
+  bool hurries_ = false;       // Somebody waits for what is in the queue.
+  bool is_restoring_ = false;  // Slots are written anew.
   uint64_t appended_ = 0;
   std::bitset<kSlotCount> dirty_;
   std::string reason_;

@@ -20,6 +20,7 @@
 #include "engine/expirer.h"
 #include "engine/fixed_draws.h"
 #include "engine/live_key.h"
+#include "tests/cold_storm.h"
 #include "tests/command_storm.h"
 #include "tests/engine_client.h"
 #include "tests/engine_families.h"
@@ -118,56 +119,12 @@ class ColdEngine final : public ColdKeys {
   ColdGate gate_{client.keyspace(), *this};
 };
 
-std::vector<std::string> leaves_of(const std::string& reply) {
-  ReplyReader reader(reply);
-  std::sort(reader.leaves().begin(), reader.leaves().end());
-  return reader.leaves();
-}
-
-// Its replies may rest on chance, on the order of a table, on counters of the whole process, or on
-// how a value is kept.
-bool is_fit(const CommandSpec& spec) {
-  static const std::set<std::string_view> kOthers = {"SPOP",
-                                                     "SRANDMEMBER",
-                                                     "HRANDFIELD",
-                                                     "ZRANDMEMBER",
-                                                     "RANDOMKEY",
-                                                     "HSCAN",
-                                                     "SSCAN",
-                                                     "ZSCAN",
-                                                     "SCAN",
-                                                     "KEYS",
-                                                     "OBJECT|FREQ",
-                                                     "OBJECT|IDLETIME",
-                                                     "DUMP",
-                                                     "SORT",
-                                                     "SORT_RO",
-                                                     "DBSIZE",
-                                                     "GEORADIUS",
-                                                     "GEORADIUS_RO",
-                                                     "GEORADIUSBYMEMBER",
-                                                     "GEORADIUSBYMEMBER_RO",
-                                                     "GEOSEARCH",
-                                                     "GEOSEARCHSTORE",
-                                                     "OBJECT|ENCODING"};
-  constexpr uint32_t kUnfit = kBlocking | kLocksItself | kControlsMulti;
-  // Ranges by member are of no defined order where scores differ.
-  bool is_by_member = spec.name.find("LEX") != std::string_view::npos;
-  return CommandStorm::takes(spec) && !(spec.flags & kUnfit) && !is_by_member &&
-         !kOthers.contains(spec.name);
-}
-
 void run_seed(uint32_t seed, int steps) {
   std::mt19937 random(seed);
   RandomCommand::Draw draw = [&](uint32_t n) { return n == 0 ? 0 : random() % n; };
   EngineClient plain({std::begin(kEngineFamilies), std::end(kEngineFamilies)});
   ColdEngine cold;
-  std::vector<const CommandSpec*> specs;
-  for (std::span<const CommandSpec> family : kEngineFamilies) {
-    for (const CommandSpec& spec : family) {
-      if (is_fit(spec)) specs.push_back(&spec);
-    }
-  }
+  const std::vector<const CommandSpec*> specs = comparable_commands();
   for (int i = 0; i < steps; ++i) {
     const CommandSpec& spec = *specs[draw(static_cast<uint32_t>(specs.size()))];
     if (spec.name.starts_with("FLUSH") && draw(60) != 0) continue;

@@ -14,6 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 # pylint: disable=wrong-import-position
+import durable_cold
 import durable_crash
 import durable_damage
 import durable_data
@@ -32,6 +33,7 @@ def cases(long):
         yield "data at no", durable_data.all_types, "no", 100000
     yield "changes after a restart", durable_data.changes_after_restart, "no"
     yield "flushes", durable_data.flushed_data
+    yield "expired counters", durable_data.expired_counters
     yield "space", durable_data.space_comes_back
     for fsync, count in kills.items():
         yield "kills at " + fsync, durable_crash.crash_cycles, fsync, count, 11
@@ -39,6 +41,9 @@ def cases(long):
         # Files and compactions all the time.
         small = ("--storage-buffer", "1mb")
         yield "kills with small buffers", durable_crash.crash_cycles, "no", 100, 12, small
+    yield "values leave and return", durable_cold.values_leave_and_return
+    yield "kills beyond memory", durable_cold.kills, "no", 60 if long else 4
+    yield "eviction", durable_cold.eviction_takes_keys
     yield "loss at everysec", durable_crash.everysec_loses_little
     yield "answers while reading", durable_restart.at_once_and_right
     yield "changes while reading", durable_restart.changes_while_reading

@@ -123,9 +123,11 @@ class Writer:
             self.values[key] = [[value]]
 
 
-def crash_cycles(fsync, cycles, seed, options=()):
+def crash_cycles(fsync, cycles, seed, options=(), also=()):
+    """`also`: writers of other kinds."""
     rng = random.Random(seed)
     writers = [Writer(i, random.Random(rng.random())) for i in range(6)]
+    writers += also
     with Node(fsync=fsync, options=options) as node:
         for cycle in range(cycles):
             threads = [threading.Thread(target=writer.run, args=(node,)) for writer in writers]

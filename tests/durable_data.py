@@ -207,6 +207,24 @@ def flushed_data():
                 same(list(everything(client)), [(0, b"k7")])
 
 
+def expired_counters():
+    """What was counted under a key that expired does not show under a later one of its name."""
+    with Node() as node:
+        with node.client() as client:
+            client.must("HINCRBY", "key", "counted", 5)
+            client.must("PEXPIRE", "key", 50)
+            client.must("HINCRBY", "hash", "counted", 5)
+            client.must("HPEXPIRE", "hash", 50, "FIELDS", 1, "counted")
+            client.must("HSET", "hash", "stays", "x")
+            time.sleep(3)  # Until its traces are dropped.
+            client.must("HSET", "key", "other", "x")
+            client.must("HSET", "hash", "other", "x")
+            before = everything(client)
+        node.crash()
+        with node.client() as client:
+            same(differences(before, everything(client)), "")
+
+
 def used_bytes(node):
     return sum(os.path.getsize(path) for path in node.files(".sst") + node.files(".log"))
 

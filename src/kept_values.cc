@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/kept_values.h"
+
+#include "engine/key_export.h"
+
+namespace dyno {
+namespace {
+
+// How long values wait for the log before others are looked for.
+constexpr int64_t kDrainMs = 500;
+
+}  // namespace
+
+bool KeptValues::mark(Key& key, std::string* mark) {
+  if (!loader_.may_go(key)) return false;
+  // Every write of the value, or of its deadline, changes it.
+  Digest version = key_version(replica_, key.db(), key.name());
+  mark->append(reinterpret_cast<const char*>(&version), sizeof(version));
+  return true;
+}
+
+std::string KeptValues::write(const std::vector<Leaving>& values) {
+  if (values.empty()) return {};
+  // What was written of them was appended before they were marked.
+  uint64_t position = log_.appended();
+  if (position == synced_ && !log_.is_failing()) return {};
+  if (!log_.drain(kDrainMs)) return "the disk does not take what was written";
+  std::string why = store_.sync();
+  if (why.empty()) synced_ = position;
+  return why;
+}
+
+}  // namespace dyno
