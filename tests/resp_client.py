@@ -229,7 +229,7 @@ class Client:
         """Like call, but an error reply raises."""
         reply = self.call(*args)
         if isinstance(reply, Error):
-            raise AssertionError("%r answered %r" % (args[:4], reply))
+            raise AssertionError("%.200r answered %r" % (args[:4], reply))
         return reply
 
     def pipeline(self, commands, chunk=500):

@@ -17,6 +17,7 @@ import unittest
 import local_ring
 import resp_client
 from local_ring import Ring
+from tally import ALLOWANCE
 
 class RingTest(unittest.TestCase):
     def test_three_racks_replicate(self):
@@ -99,7 +100,8 @@ class RingTest(unittest.TestCase):
             self.assertEqual(len(set(sizes)), 1, sizes)
 
     def test_rack_of_two_nodes(self):
-        with Ring(racks=2, nodes=2) as ring:
+        # A value of many megabytes takes sanitized nodes some seconds.
+        with Ring(racks=2, nodes=2, options=["--ring-timeout", "%ds" % (2 * ALLOWANCE)]) as ring:
             with ring.client(ring.nodes[0]) as client, ring.client(ring.nodes[1]) as other:
                 self.check_pipelines(client)
                 self.check_several_keys(client)
