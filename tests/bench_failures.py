@@ -13,7 +13,7 @@ import bench_tool
 from bench_faulty_server import NOTHING, FaultyServer
 from bench_tool import bench, measured
 from server_process import ServerProcess, free_port
-from tally import require, same
+from tally import ALLOWANCE, require, same
 
 
 def errors_of(run):
@@ -95,7 +95,7 @@ def requests_against_a_dead_server_end():
 
 # Verify mode.
 
-VERIFY = ("--verify", "--duration", "1.5s", "-r", 600, "-c", 6)
+VERIFY = ("--verify", "--duration", "%.1fs" % (1.5 * min(ALLOWANCE, 3)), "-r", 600, "-c", 6)
 
 
 def findings(run):

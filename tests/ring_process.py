@@ -19,6 +19,7 @@ import resp_client
 from local_ring import Ring
 from tally import ALLOWANCE
 
+
 class RingTest(unittest.TestCase):
     def test_three_racks_replicate(self):
         with Ring() as ring:
@@ -147,9 +148,17 @@ class RingTest(unittest.TestCase):
     def check_large_values(self, client):
         value = random.Random(1).randbytes(20 << 20)  # Messages have at most 16 MiB.
         for i in range(3):
-            client.must("SET", "large%d" % i, value)
-            self.assertEqual(client.must("STRLEN", "large%d" % i), len(value))
-        self.assertEqual(client.must("GET", "large1"), value)
+            name = "large%d" % i
+            client.must("SET", name, value)
+            self.await_equal(lambda name=name: client.must("STRLEN", name), len(value))
+        self.await_equal(lambda: client.must("GET", "large1"), value)
+
+    def await_equal(self, read, expected):
+        """At once as a rule; another replica answers, earlier state too, when one is too slow."""
+        deadline = time.monotonic() + 2 * (ALLOWANCE - 1)
+        while read() != expected:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
 
     def check_whole_rack(self, client, other):
         client.must("FLUSHALL")
