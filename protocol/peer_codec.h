@@ -117,9 +117,15 @@ class BodyReader {
 
 template <class Body>
 void write_message(MessageKind kind, uint64_t id, Body& body, std::string* out) {
-  std::string bytes;
-  BodyWriter writer(&bytes);
+  size_t start = out->size();
+  out->resize(start + kMessageHeadBytes);
+  BodyWriter writer(out);
   body.visit(writer);
+  if (out->size() - start - kMessageHeadBytes <= kMessageBytesMax) {
+    return finish_message(kind, 0, id, start, out);
+  }
+  std::string bytes = out->substr(start + kMessageHeadBytes);
+  out->resize(start);
   std::string_view rest = bytes;
   while (rest.size() > kMessageBytesMax) {
     write_message_bytes(kind, kMore, id, rest.substr(0, kMessageBytesMax), out);

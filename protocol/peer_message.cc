@@ -61,17 +61,23 @@ std::string_view kind_name(MessageKind kind) {
 
 void write_message_bytes(MessageKind kind, uint8_t flags, uint64_t id, std::string_view body,
                          std::string* out) {
-  DYNO_CHECK(body.size() <= kMessageBytesMax);
   size_t start = out->size();
   out->resize(start + kMessageHeadBytes);
+  out->append(body);
+  finish_message(kind, flags, id, start, out);
+}
+
+void finish_message(MessageKind kind, uint8_t flags, uint64_t id, size_t start, std::string* out) {
+  DYNO_CHECK(out->size() >= start + kMessageHeadBytes);
+  size_t body_bytes = out->size() - start - kMessageHeadBytes;
+  DYNO_CHECK(body_bytes <= kMessageBytesMax);
   char* head = out->data() + start;
-  auto size = static_cast<uint32_t>(body.size());
+  auto size = static_cast<uint32_t>(body_bytes);
   std::memcpy(head, &size, 4);
   head[8] = static_cast<char>(kind);
   head[9] = static_cast<char>(flags);
   head[10] = head[11] = 0;
   std::memcpy(head + 12, &id, 8);
-  out->append(body);
   uint32_t check = check_of(std::string_view(*out).substr(start + kCheckedFrom));
   std::memcpy(out->data() + start + 4, &check, 4);
 }

@@ -334,6 +334,8 @@ template <class Body>
 void write_message(MessageKind kind, uint64_t id, Body& body, std::string* out);
 void write_message_bytes(MessageKind kind, uint8_t flags, uint64_t id, std::string_view body,
                          std::string* out);
+// Completes the head of a message, whose body is what `out` has behind `start` and the head's room.
+void finish_message(MessageKind kind, uint8_t flags, uint64_t id, size_t start, std::string* out);
 
 // Reads the whole body or nothing; false when it is not one.
 template <class Body>

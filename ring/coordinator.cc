@@ -44,26 +44,19 @@ std::string Coordinator::error(std::string_view text) {
 
 void Coordinator::Operation::reset() {
   constexpr size_t kKept = 64;
-  bool is_large = tokens.capacity() > kKept || owed.capacity() > kKept ||
-                  frames.capacity() > kKept || waits.capacity() > kKept;
-  if (is_large) {
-    *this = {};
-    return;
-  }
-  Operation anew;
-  auto keep = [](auto& kept, auto* into) {
-    kept.clear();
-    into->swap(kept);
+  static_cast<OperationFacts&>(*this) = {};
+  auto empty = [](auto& buffer) {
+    buffer.clear();
+    if (buffer.capacity() > kKept) buffer.shrink_to_fit();
   };
-  keep(tokens, &anew.tokens);
-  keep(racks, &anew.racks);
-  keep(owed, &anew.owed);
-  keep(tried, &anew.tried);
-  keep(pending, &anew.pending);
-  keep(frames, &anew.frames);
-  keep(waits, &anew.waits);
-  std::swap(quorum, anew.quorum);  // begin_quorum() makes it what it is to be.
-  *this = std::move(anew);
+  empty(tokens);
+  empty(racks);
+  empty(owed);
+  empty(tried);
+  empty(pending);
+  empty(frames);
+  empty(waits);
+  empty(equal);
 }
 
 Coordinator::Operation& Coordinator::add(Now now, uint64_t id, Request request) {
@@ -91,7 +84,6 @@ void Coordinator::charge(Operation& op, size_t bytes) {
 void Coordinator::erase(uint64_t id, const Operation& op) {
   bytes_ -= op.bytes;
   operations_.erase(id);
-  while (!timers_.empty() && !operations_.contains(timers_.front().second)) drop_timer();
   constexpr size_t kTimersMin = 1024;
   if (timers_.size() < kTimersMin || timers_.size() < 8 * operations_.size()) return;
   std::erase_if(timers_, [this](const auto& timer) { return !operations_.contains(timer.second); });

@@ -135,33 +135,36 @@ class Coordinator {
     uint64_t number = 0;  // In the stream.
     uint64_t op = 0;
   };
-  struct Operation {
-    void reset();
-
+  // What an operation is, but for its buffers.
+  struct OperationFacts {
     Request request;
-    std::vector<Token> tokens;  // Of its keys, in their order.
-    bool is_client = true;      // Else it came on `link` with `link_id`.
+    bool is_client = true;  // Else it came on `link` with `link_id`.
     LinkId link = 0;
     uint64_t link_id = 0;
     Phase phase = Phase::kForwarded;
     int64_t hedge_us = kNever;
     int64_t asked_us = 0;  // When other racks were first asked for states.
     bool maybe_applied = false;
-    Quorum quorum;
+    std::string reply;
+    size_t bytes = 0;  // Its part of bytes_.
+    bool restamped = false;
+    bool asks_whole = false;  // For states whatever the versions are.
+    // Versions that other racks reported, by key: for the racks that hold what is shown.
+    std::map<NodeIndex, std::vector<Version>> reported;
+  };
+  struct Operation : OperationFacts {
+    void reset();
+
+    Quorum quorum;                   // begin_quorum() makes it what it is to be.
+    std::vector<Token> tokens;       // Of its keys, in their order.
     std::vector<RackWait> racks;     // That count, but this one.
     std::vector<Owed> owed;          // By them.
     std::vector<NodeIndex> tried;    // Nodes that it was forwarded to, ever.
     std::vector<NodeIndex> pending;  // Nodes of which a reply may still come.
-    std::string reply;
-    size_t bytes = 0;  // Its part of bytes_.
     std::vector<SharedFrame> frames;
     std::vector<std::pair<NodeIndex, uint64_t>> waits;  // Frames that are not acknowledged.
-    bool restamped = false;
     // Keys by their indexes, and versions that another rack had too, so that it sent no state.
     std::vector<std::pair<size_t, Version>> equal;
-    bool asks_whole = false;  // For states whatever the versions are.
-    // Versions that other racks reported, by key: for the racks that hold what is shown.
-    std::map<NodeIndex, std::vector<Version>> reported;
   };
 
   // RESP
@@ -229,7 +232,7 @@ class Coordinator {
   Pool<Operation> operations_;
   size_t bytes_ = 0;  // Of operations_.
   // Deadlines and hedges: a heap whose front is the earliest. Those of requests that have ended
-  // leave it when they come to the front, or when they are most of it.
+  // leave it when they are due, or when they are most of it.
   std::vector<std::pair<int64_t, uint64_t>> timers_;
   // By node, in the order of the stream. Those of requests that wait no longer leave likewise.
   std::vector<std::deque<Awaited>> awaited_;

@@ -78,6 +78,11 @@ Plan Coordinator::plan(std::span<const Token> tokens, bool write, bool may_split
     plan.kind = Plan::Kind::kLocal;
     return plan;
   }
+  if (quorum && tokens.size() == 1) {
+    // It waits for others wherever it runs: begin() looks for the place, or refuses.
+    plan.kind = Plan::Kind::kBegin;
+    return plan;
+  }
   if (may_split && tokens.size() > 1) return split(tokens, write, level);
   NodeIndex node = choose(tokens, write, level, {});
   if (node == kNoNode) {

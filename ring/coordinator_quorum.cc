@@ -19,6 +19,8 @@ constexpr int64_t kHoldUs = 2000 * kMicrosPerMs;
 
 }  // namespace
 
+// `only_reachable`: the nodes that are concerned owe an answer, and racks where one cannot take
+// part have failed. Else nobody owes anything yet.
 void Coordinator::begin_quorum(Operation& op, bool only_reachable) {
   const Topology::Node& own = topology_.node(self_);
   op.quorum = quorums_[static_cast<size_t>(op.request.level)];
@@ -28,13 +30,14 @@ void Coordinator::begin_quorum(Operation& op, bool only_reachable) {
   for (const Topology::Rack& rack : topology_.racks()) {
     if (rack.number == own.rack_number || !op.quorum.counts(rack.number)) continue;
     op.racks.push_back({rack.number, false});
+    if (!only_reachable) continue;
     for (Token token : op.tokens) {
       NodeIndex node = topology_.owner(rack.number, token);
       bool is_there = std::any_of(op.owed.begin(), op.owed.end(),
                                   [node](const Owed& owed) { return owed.node == node; });
       if (!is_there) op.owed.push_back({rack.number, node});
       bool takes_part = can_run(node, false) || (op.request.write && can_run(node, true));
-      if (only_reachable && !takes_part) op.quorum.failed(rack.number);
+      if (!takes_part) op.quorum.failed(rack.number);
     }
   }
 }
@@ -289,7 +292,6 @@ void Coordinator::write_ran(uint64_t id, Operation& op) {
 void Coordinator::wait_for_acks(uint64_t id, Operation& op) {
   begin_quorum(op, false);
   for (RackWait& wait : op.racks) wait.asked = true;
-  op.owed.clear();
   for (const SharedFrame& frame : op.frames) {
     queued_.clear();
     streams_.publish(frame, &queued_);

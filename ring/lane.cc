@@ -306,13 +306,13 @@ Outbox& Lane::drain() {
   if (steward_ != nullptr) take_from(steward_->outbox());
   std::erase_if(outbox_.to_nodes, [this](const auto& entry) {
     LinkState state = own_links_.at(entry.first).state;
-    return entry.second.empty() || state == LinkState::kIdle || state == LinkState::kDialing;
+    return state == LinkState::kIdle || state == LinkState::kDialing;
   });
   std::erase_if(outbox_.to_links, [this](const auto& entry) {
     bool closing =
         std::any_of(outbox_.closes.begin(), outbox_.closes.end(),
                     [&](const Outbox::Close& close) { return close.link == entry.first; });
-    return entry.second.empty() || (!closing && !accepted_.contains(entry.first));
+    return !closing && !accepted_.contains(entry.first);
   });
   return outbox_;
 }

@@ -6,6 +6,7 @@
 // far as they can be sent without waiting.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -44,6 +45,7 @@ struct Outbox {
   std::vector<NodeIndex> dials;  // Connect this lane to the node; Lane::dialed() or dial_failed().
   std::vector<std::pair<NodeIndex, std::string>> hangups;  // Close the own link, with a reason.
   std::vector<Close> closes;
+  // Of links; those that are empty have nothing to send.
   std::map<NodeIndex, std::string> to_nodes;  // On the lane's own links.
   std::map<LinkId, std::string> to_links;     // On links that others dialed.
   std::vector<Run> runs;
@@ -51,10 +53,29 @@ struct Outbox {
   std::vector<Note> notes;  // For the steward, from a lane; for lanes, from the steward.
 
   [[nodiscard]] bool empty() const {
-    return dials.empty() && hangups.empty() && closes.empty() && to_nodes.empty() &&
-           to_links.empty() && runs.empty() && answers.empty() && notes.empty();
+    auto is_empty = [](const auto& entry) { return entry.second.empty(); };
+    return dials.empty() && hangups.empty() && closes.empty() && runs.empty() && answers.empty() &&
+           notes.empty() && std::all_of(to_nodes.begin(), to_nodes.end(), is_empty) &&
+           std::all_of(to_links.begin(), to_links.end(), is_empty);
   }
-  void clear() { *this = {}; }
+  // Keeps the buffers of links for what comes next, unless they are large.
+  void clear() {
+    dials.clear();
+    hangups.clear();
+    closes.clear();
+    runs.clear();
+    answers.clear();
+    notes.clear();
+    auto empty = [](auto& buffers) {
+      std::erase_if(buffers,
+                    [](const auto& entry) { return entry.second.capacity() > kKeptBytes; });
+      for (auto& [to, bytes] : buffers) bytes.clear();
+    };
+    empty(to_nodes);
+    empty(to_links);
+  }
+
+  static constexpr size_t kKeptBytes = size_t{64} << 10;
 };
 
 }  // namespace dyno

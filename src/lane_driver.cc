@@ -277,10 +277,10 @@ void LaneDriver::turn() {
     publish_written();
     Now now = ring_now();
     if (now.mono_us >= lane_->next_timeout()) lane_->handle_timeout(now);
-    Outbox box;
-    std::swap(box, lane_->drain());
-    if (box.empty()) break;
-    act(box);
+    std::swap(box_, lane_->drain());
+    if (box_.empty()) break;
+    act(box_);
+    box_.clear();
   }
   gate_.flush_answered();
   int64_t now_us = monotonic_us();
@@ -292,10 +292,12 @@ void LaneDriver::turn() {
 void LaneDriver::act(Outbox& box) {
   for (auto& [node, reason] : box.hangups) hang_up(node, reason);
   for (auto& [node, bytes] : box.to_nodes) {
+    if (bytes.empty()) continue;
     auto found = own_links_.find(node);
     if (found != own_links_.end()) send(*found->second, bytes);
   }
   for (auto& [id, bytes] : box.to_links) {
+    if (bytes.empty()) continue;
     auto found = accepted_.find(id);
     if (found != accepted_.end()) send(*found->second, bytes);
   }

@@ -104,6 +104,7 @@ class LaneDriver {
   std::unique_ptr<Lane> lane_;
   RingGate gate_;
   RemoteRuns runs_;
+  Outbox box_;  // Empty between turns; keeps its buffers.
   SharedView view_;
 
   std::map<NodeIndex, std::unique_ptr<PeerLink>> own_links_;

@@ -13,6 +13,12 @@
 #include "src/written_frames.h"
 
 namespace dyno {
+namespace {
+
+// What the parser keeps between requests.
+constexpr size_t kParserBytesMax = size_t{16} << 10;
+
+}  // namespace
 
 RemoteRuns::RemoteRuns(RingNode& node, NetworkThread& thread, EventLoop& loop, Lane& lane,
                        RingStore& store)
@@ -89,19 +95,20 @@ bool RemoteRuns::run_requests(Client& session, const SessionFacts& facts, const 
   }
   RequestLimits limits;
   limits.bulk_bytes_max = node_.server().limits().bulk_bytes_max;
-  RequestParser parser;
   std::string_view requests = run.command;
   while (!requests.empty()) {
-    if (parser.parse(requests, limits) != RequestParser::Status::kRequest) {
+    if (parser_.parse(requests, limits) != RequestParser::Status::kRequest) {
       session.reply.error("ERR the forwarded request cannot be read");
+      parser_ = {};
       break;
     }
     if (facts.is_transaction) session.out.clear();
-    if (!parser.args().empty()) {
-      executor.run(session, parser.args(), session.reply, unix_time_ms());
+    if (!parser_.args().empty()) {
+      executor.run(session, parser_.args(), session.reply, unix_time_ms());
     }
-    requests.remove_prefix(parser.size());
-    parser.next();
+    requests.remove_prefix(parser_.size());
+    parser_.next();
+    if (parser_.memory_bytes() > kParserBytesMax) parser_ = {};
     if (session.waiter != nullptr) return false;
   }
   if (facts.is_transaction) executor.end(session);

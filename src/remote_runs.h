@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/resp_request.h"
 #include "ring/lane.h"
 #include "src/client.h"
 #include "src/ring_store.h"
@@ -64,6 +65,7 @@ class RemoteRuns {
   Lane& lane_;
   RingStore& store_;
   std::unique_ptr<Client> session_;
+  RequestParser parser_;
   std::map<uint64_t, std::unique_ptr<Client>> blocked_;  // By run.
   std::deque<Held> held_;                                // In the order of the log.
 };

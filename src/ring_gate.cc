@@ -285,7 +285,7 @@ RingGate::Place RingGate::add_place(Client& client) {
 void RingGate::begin(uint64_t client, const Place& place, Asked asked, Then then) {
   Now now = ring_now();
   Request request;
-  request.id = next_request_++;
+  request.id = waiting_.add();
   request.write = asked.write;
   request.repeatable = !asked.write;
   request.level = asked.level;
@@ -297,15 +297,15 @@ void RingGate::begin(uint64_t client, const Place& place, Asked asked, Then then
   request.keys = std::move(asked.keys);
   request.context = encode(asked.facts);
   request.command = std::move(asked.command);
-  waiting_[request.id] = {client, place, std::move(then)};
+  *waiting_.find(request.id) = {client, place, std::move(then)};
   lane_.begin(now, std::move(request));
 }
 
 void RingGate::answer(Outbox::Answer& answer) {
-  auto found = waiting_.find(answer.request);
-  if (found == waiting_.end()) return;
-  Waiting waiting = std::move(found->second);
-  waiting_.erase(found);
+  Waiting* found = waiting_.find(answer.request);
+  if (found == nullptr) return;
+  Waiting waiting = std::move(*found);
+  waiting_.erase(answer.request);
   if (waiting.then) return waiting.then(std::move(answer.bytes));
   settle(waiting.client, waiting.place, std::move(answer.bytes));
 }

@@ -22,11 +22,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "engine/command.h"
 #include "ring/lane.h"
+#include "ring/pool.h"
 #include "src/client.h"
 #include "src/session_facts.h"
 
@@ -75,6 +75,8 @@ class RingGate {
   // Takes the reply of a request; empty: the reply is the client's as it is.
   using Then = std::function<void(std::string)>;
   struct Waiting {
+    void reset() { *this = {}; }
+
     uint64_t client = 0;
     Place place;
     Then then;
@@ -123,10 +125,10 @@ class RingGate {
   Lane& lane_;
   std::vector<Special> specials_;  // By the index of the command's row.
   std::vector<NodeIndex> rack_;    // The nodes of this rack.
-  std::unordered_map<uint64_t, Waiting> waiting_;
+  Pool<Waiting> waiting_;          // By request.
+  size_t wide_requests_ = 0;
   // Shared with the places, which may be the last to go.
   std::shared_ptr<std::atomic<int64_t>> reply_bytes_ = std::make_shared<std::atomic<int64_t>>(0);
-  uint64_t next_request_ = 1;
   std::vector<uint64_t> answered_;  // Clients with replies to be handed over.
 };
 

@@ -107,7 +107,7 @@ void RingGate::ask_rack(Client& client, Special special, Args args) {
   auto replies = std::make_shared<std::vector<std::string>>(rack_.size());
   auto missing = std::make_shared<size_t>(rack_.size());
   // RANDOMKEY takes the first that has any: begin elsewhere each time.
-  size_t start = next_request_ % rack_.size();
+  size_t start = wide_requests_++ % rack_.size();
   for (size_t i = 0; i < rack_.size(); ++i) {
     NodeIndex node = rack_[(start + i) % rack_.size()];
     begin(client.id, place, asked_of(node, client, args, special == Special::kFlush),

@@ -15,6 +15,9 @@
 namespace dyno {
 namespace {
 
+// Room for deltas that stays between frames.
+constexpr size_t kDeltasKept = 64;
+
 Version version_of(Digest digest) {
   return {digest.low, digest.high};
 }
@@ -72,7 +75,7 @@ Version facts_version(Replica& replica, int db, std::string_view name, int64_t u
 
 Store::Applied RingStore::merge_all(std::string_view frames, FrameOrigin origin) {
   Applied applied;
-  std::vector<Delta> deltas;
+  std::vector<Delta>& deltas = deltas_;
   while (!frames.empty()) {
     size_t size = frame_bytes(frames.substr(0, kFrameHeadBytesMax));
     deltas.clear();
@@ -81,9 +84,12 @@ Store::Applied RingStore::merge_all(std::string_view frames, FrameOrigin origin)
     }
     std::string_view frame = frames.substr(0, size);
     frames.remove_prefix(size);
-    std::erase_if(deltas, [this](const Delta& delta) {
-      return !is_flush(delta) && !topology_.owns(self_, replica_.keyspace().hash(delta.key).token);
-    });
+    if (!owns_all_) {
+      std::erase_if(deltas, [this](const Delta& delta) {
+        Token token = replica_.keyspace().hash(delta.key).token;
+        return !is_flush(delta) && !topology_.owns(self_, token);
+      });
+    }
     MergeOutcome outcome = merge(replica_, deltas, origin, unix_ms_());
     // Of a frame that could be read, only its time is refused.
     if (!outcome.refused.empty()) return {.refusal = Refusal::kTooEarly};
@@ -94,6 +100,7 @@ Store::Applied RingStore::merge_all(std::string_view frames, FrameOrigin origin)
     }
     applied.dominated = std::max(applied.dominated, outcome.dominated);
   }
+  if (deltas.capacity() > kDeltasKept) deltas = {};
   return applied;
 }
 

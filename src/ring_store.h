@@ -28,7 +28,11 @@ class RingStore : public Store {
   using WallClock = std::function<int64_t()>;
 
   RingStore(Replica& replica, const Topology& topology, NodeIndex self, WallClock unix_ms)
-      : replica_(replica), topology_(topology), self_(self), unix_ms_(std::move(unix_ms)) {}
+      : replica_(replica),
+        topology_(topology),
+        self_(self),
+        owns_all_(topology.rack(topology.node(self).rack_number).nodes.size() == 1),
+        unix_ms_(std::move(unix_ms)) {}
 
   void expect(std::span<const std::string_view> frames) override {
     prefetch_merges(replica_, frames);
@@ -66,7 +70,9 @@ class RingStore : public Store {
   Replica& replica_;
   const Topology& topology_;
   const NodeIndex self_;
+  const bool owns_all_;  // It is its rack's only node.
   const WallClock unix_ms_;
+  std::vector<Delta> deltas_;  // Scratch of merge_all().
   int holds_ = 0;
   Stamp watermark_ = 0;
   Stamp watermark_limit_ = 0;

@@ -317,10 +317,13 @@ void World::settle(NodeIndex node, uint16_t lane) {
     }
     for (NodeIndex peer : box.dials) dial(node, lane, peer);
     for (auto& [peer, bytes] : box.to_nodes) {
+      if (bytes.empty()) continue;
       auto found = process.links[lane].find(peer);
       if (found != process.links[lane].end()) send(found->second, true, std::move(bytes));
     }
-    for (auto& [link, bytes] : box.to_links) send(link, false, std::move(bytes));
+    for (auto& [link, bytes] : box.to_links) {
+      if (!bytes.empty()) send(link, false, std::move(bytes));
+    }
     for (const Outbox::Close& close : box.closes) {
       probe("closed: " + close.reason.substr(0, close.reason.find(':')));
       close_end(close.link, true);
