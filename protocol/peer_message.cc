@@ -4,6 +4,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -41,20 +42,20 @@ uint32_t check_of(std::string_view checked) {
 }  // namespace
 
 std::string_view kind_name(MessageKind kind) {
-  static constexpr std::string_view kNames[] = {"none",         "hello",
-                                                "welcome",      "refusal",
-                                                "heartbeat",    "heartbeat-answer",
-                                                "batch",        "ack",
-                                                "reset",        "clean",
-                                                "forward",      "reply",
-                                                "compare",      "compare-answer",
-                                                "hold",         "held",
-                                                "digests",      "digests-answer",
-                                                "list",         "list-answer",
-                                                "pull",         "pull-answer",
-                                                "relay",        "relayed",
-                                                "unrelayed",    "ranges",
-                                                "ranges-answer"};
+  static constexpr std::string_view kNames[] = {"none",          "hello",
+                                                "welcome",       "refusal",
+                                                "heartbeat",     "heartbeat-answer",
+                                                "batch",         "ack",
+                                                "reset",         "clean",
+                                                "forward",       "reply",
+                                                "compare",       "compare-answer",
+                                                "hold",          "held",
+                                                "digests",       "digests-answer",
+                                                "list",          "list-answer",
+                                                "pull",          "pull-answer",
+                                                "relay",         "relayed",
+                                                "unrelayed",     "ranges",
+                                                "ranges-answer", "compressed"};
   auto index = static_cast<size_t>(kind);
   return index < std::size(kNames) ? kNames[index] : "unknown";
 }
@@ -82,13 +83,67 @@ void finish_message(MessageKind kind, uint8_t flags, uint64_t id, size_t start, 
   std::memcpy(out->data() + start + 4, &check, 4);
 }
 
+void compress_messages(Compression* compression, std::string* messages) {
+  std::string smaller;
+  std::string piece;
+  std::string_view rest = *messages;
+  while (!rest.empty()) {
+    size_t size = std::min(rest.size(), Compression::kPieceBytesMax);
+    piece.clear();
+    compression->shrink(rest.substr(0, size), &piece);
+    rest.remove_prefix(size);
+    Compressed body{static_cast<uint32_t>(size), piece};
+    write_message(MessageKind::kCompressed, 0, body, &smaller);
+  }
+  if (smaller.size() < messages->size()) *messages = std::move(smaller);
+}
+
 PeerDecoder::Result PeerDecoder::refuse(std::string why) {
   error_ = std::move(why);
   return Result::kBroken;
 }
 
+void PeerDecoder::allow_compressed() {
+  compression_ = std::make_unique<Compression>();
+}
+
 PeerDecoder::Result PeerDecoder::next(std::string_view* bytes, PeerMessage* message) {
   whole_.clear();
+  while (true) {
+    bool is_inner = !restored_.empty();
+    if (is_inner) {
+      std::string_view rest = std::string_view(restored_).substr(restored_at_);
+      Result result = cut(&rest, message);
+      restored_at_ = restored_.size() - rest.size();
+      if (result == Result::kMessage && message->kind == MessageKind::kCompressed) {
+        return refuse("a compressed message within another");
+      }
+      if (result != Result::kNeedMore) return result;
+      restored_.erase(0, std::exchange(restored_at_, 0));
+      bool is_large = restored_.capacity() > 2 * Compression::kPieceBytesMax;
+      if (restored_.empty() && is_large) restored_ = {};
+    }
+    Result result = cut(bytes, message);
+    if (result != Result::kMessage) return result;
+    bool is_compressed = compression_ && message->kind == MessageKind::kCompressed;
+    if (!is_compressed && restored_.empty()) return result;
+    if (!is_compressed) return refuse("a message between the pieces of another");
+    if (restore(message->body) == Result::kBroken) return Result::kBroken;
+  }
+}
+
+// Puts a piece behind what was there.
+PeerDecoder::Result PeerDecoder::restore(std::string_view body) {
+  Compressed compressed;
+  if (!read_body(body, &compressed) ||
+      !compression_->restore(compressed.piece, compressed.size, &restored_)) {
+    return refuse("a broken compressed piece");
+  }
+  return Result::kMessage;
+}
+
+// Takes the next message from the front of the bytes.
+PeerDecoder::Result PeerDecoder::cut(std::string_view* bytes, PeerMessage* message) {
   while (true) {
     if (bytes->size() < 4) return Result::kNeedMore;
     uint32_t size = 0;
@@ -108,6 +163,11 @@ PeerDecoder::Result PeerDecoder::next(std::string_view* bytes, PeerMessage* mess
     std::string_view body = bytes->substr(kMessageHeadBytes, size);
     bytes->remove_prefix(kMessageHeadBytes + size);
     auto kind = static_cast<MessageKind>(head.kind);
+    bool is_piece = kind == MessageKind::kCompressed && head.flags == 0;
+    if (is_piece && compression_) {
+      *message = {kind, head.flags, head.id, body};
+      return Result::kMessage;
+    }
     if (in_parts_ && (kind != part_kind_ || head.id != part_id_)) {
       return refuse("a message between the parts of another");
     }

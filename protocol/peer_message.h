@@ -18,9 +18,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "protocol/compression.h"
 
 namespace dyno {
 
@@ -63,6 +66,7 @@ enum class MessageKind : uint8_t {
   kUnrelayed = 24,
   kRanges = 25,
   kRangesAnswer = 26,
+  kCompressed = 27,
 };
 [[nodiscard]] std::string_view kind_name(MessageKind kind);
 
@@ -70,6 +74,7 @@ enum class MessageKind : uint8_t {
 enum Feature : uint64_t {
   kRelays = 1,      // It passes on what a kRelay brings.
   kSumsRanges = 2,  // It answers kRanges.
+  kRestores = 4,    // It takes kCompressed.
 };
 
 // First message of the dialer on a link. The acceptor answers with the same as a kWelcome, or with
@@ -329,6 +334,17 @@ struct PullAnswer {
   void visit(auto& codec) { codec(next_skip, states); }
 };
 
+// The next bytes of the link, compressed (protocol/compression.h): whole messages once all pieces
+// that follow one another are put together, none of them compressed again.
+struct Compressed {
+  uint32_t size = 0;  // Of the bytes.
+  std::string_view piece;
+  void visit(auto& codec) { codec(size, piece); }
+};
+
+// Puts compressed pieces in the place of whole messages, if that makes them smaller.
+void compress_messages(Compression* compression, std::string* messages);
+
 // Appends a message, in parts when it is large. `body` is one of the structs above.
 template <class Body>
 void write_message(MessageKind kind, uint64_t id, Body& body, std::string* out);
@@ -357,15 +373,24 @@ class PeerDecoder {
 
   // Takes the next message from the front of `*bytes`. Of a kMessage, views point into the bytes or
   // into the decoder, until the next call. After kBroken the link is to be closed; error() says
-  // why. Nothing is allocated for a size before it was checked and its bytes are there.
+  // why. Nothing is allocated for a size before it was checked and its bytes are there; what comes
+  // compressed becomes at most Compression::kPieceBytesMax more than one whole message.
   [[nodiscard]] Result next(std::string_view* bytes, PeerMessage* message);
+  // The handshake is over: from now on compressed pieces are put back. Before, they are messages
+  // like any other.
+  void allow_compressed();
   [[nodiscard]] const std::string& error() const { return error_; }
 
  private:
   Result refuse(std::string why);
+  Result cut(std::string_view* bytes, PeerMessage* message);
+  Result restore(std::string_view body);
 
-  std::string parts_;  // The body so far.
-  std::string whole_;  // The body that was handed out.
+  std::unique_ptr<Compression> compression_;  // Null: not allowed.
+  std::string restored_;                      // Messages that came compressed.
+  size_t restored_at_ = 0;                    // How much of them was handed out.
+  std::string parts_;                         // The body so far.
+  std::string whole_;                         // The body that was handed out.
   MessageKind part_kind_{};
   uint64_t part_id_ = 0;
   bool in_parts_ = false;

@@ -320,7 +320,12 @@ void AntiEntropy::handle_pull(Now now, NodeIndex from, uint64_t id, const PullAn
   round->pulls_at_once =
       round->answered_bytes < kPullBytes / 4 ? std::min(2 * round->pulls_at_once, kPullsAtOnce) : 1;
   auto bytes = static_cast<int64_t>(round->answered_bytes);
-  int64_t cost_us = bytes * 1'000'000 / options_.bytes_per_second;
+  int64_t rate = options_.bytes_per_second;
+  bool is_far = topology_.node(from).dc_index != topology_.node(self_).dc_index;
+  if (is_far && options_.wan_bytes_per_second != 0) {
+    rate = std::min(rate, options_.wan_bytes_per_second);
+  }
+  int64_t cost_us = bytes * 1'000'000 / rate;
   if (cost_us > kMicrosPerMs) return pause(*round, now.mono_us + cost_us);
   ask_next(now, from, peers_[from]);
 }

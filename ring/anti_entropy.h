@@ -40,6 +40,7 @@ struct AntiEntropyOptions {
   StateAge age;
   int64_t background_us = 10'000 * kMicrosPerMs;  // Between background pulls.
   int64_t bytes_per_second = int64_t{64} << 20;   // Of states pulled from one peer.
+  int64_t wan_bytes_per_second = 0;  // The same of another data center, if less; 0: the same.
 };
 
 struct AntiEntropyCounts {

@@ -105,11 +105,14 @@ void Gateways::set_way(NodeIndex node, NodeIndex gateway) {
   peer.waits_since_us = -1;
 }
 
-void Gateways::fill(std::map<NodeIndex, std::string>* to_nodes) {
-  for (const std::vector<NodeIndex>& nodes : far_) {
+void Gateways::fill(std::map<NodeIndex, std::string>* to_nodes, std::span<int64_t> rooms) {
+  for (size_t dc = 0; dc < far_.size(); ++dc) {
+    const std::vector<NodeIndex>& nodes = far_[dc];
+    int64_t unlimited = std::numeric_limits<int64_t>::max();
+    int64_t& room = rooms.empty() ? unlimited : rooms[dc];
     bool has_work = std::any_of(nodes.begin(), nodes.end(),
                                 [this](NodeIndex node) { return streams_.to(node)->has_work(); });
-    if (nodes.size() < 2 || !has_work) continue;
+    if (nodes.size() < 2 || !has_work || room <= 0) continue;
     NodeIndex gateway = choose(nodes);
     std::vector<NodeIndex> targets;
     for (NodeIndex node : nodes) {
@@ -122,18 +125,23 @@ void Gateways::fill(std::map<NodeIndex, std::string>* to_nodes) {
       set_way(node, goes ? gateway : kNoNode);
     }
     if (targets.empty()) continue;
-    while (write_relay(targets, &(*to_nodes)[gateway])) {
+    std::string& out = (*to_nodes)[gateway];
+    for (bool goes_on = true; goes_on && room > 0;) {
+      size_t before = out.size();
+      goes_on = write_relay(targets, static_cast<size_t>(room), &out);
+      room -= static_cast<int64_t>(out.size() - before);
     }
   }
 }
 
 // Appends one message; false when there is nothing to send.
-bool Gateways::write_relay(const std::vector<NodeIndex>& targets, std::string* out) {
+bool Gateways::write_relay(const std::vector<NodeIndex>& targets, size_t bytes_max,
+                           std::string* out) {
   Relay relay;
   for (NodeIndex node : targets) {
     relay.targets.push_back({node, streams_.to(node)->sent() + 1, false, 0, 0});
   }
-  take_frames(targets, &relay);
+  take_frames(targets, bytes_max, &relay);
   bool has_mark = false;
   for (RelayTarget& target : relay.targets) {
     auto mark = streams_.to(target.node)->take_mark();
@@ -148,8 +156,9 @@ bool Gateways::write_relay(const std::vector<NodeIndex>& targets, std::string* o
 }
 
 // Merges what the streams have to send, in the order in which it was published.
-void Gateways::take_frames(const std::vector<NodeIndex>& targets, Relay* relay) {
-  for (size_t bytes = 0; bytes < batch_bytes_max_;) {
+void Gateways::take_frames(const std::vector<NodeIndex>& targets, size_t bytes_max, Relay* relay) {
+  bytes_max = std::min(bytes_max, batch_bytes_max_);
+  for (size_t bytes = 0; bytes < bytes_max;) {
     uint64_t least = std::numeric_limits<uint64_t>::max();
     const Frame* frame = nullptr;
     for (NodeIndex node : targets) {
@@ -158,7 +167,7 @@ void Gateways::take_frames(const std::vector<NodeIndex>& targets, Relay* relay) 
       least = next->order;
       frame = next->frame.get();
     }
-    if (frame == nullptr || (bytes != 0 && bytes + frame->bytes.size() > batch_bytes_max_)) return;
+    if (frame == nullptr || (bytes != 0 && bytes + frame->bytes.size() > bytes_max)) return;
     uint64_t goes_to = 0;
     for (size_t i = 0; i < targets.size(); ++i) {
       StreamSender& sender = *streams_.to(targets[i]);

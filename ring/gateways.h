@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,8 +54,10 @@ class Gateways {
   void set_view(SharedView view);
   void handle_timeout(Now now);
 
-  // Chooses the ways of all streams, and appends what can be sent over gateways.
-  void fill(std::map<NodeIndex, std::string>* to_nodes);
+  // Chooses the ways of all streams, and appends what can be sent over gateways. `rooms`: how many
+  // bytes each data center may get, with one frame more; what was appended is taken off. Without
+  // any there is no limit.
+  void fill(std::map<NodeIndex, std::string>* to_nodes, std::span<int64_t> rooms = {});
   // Since the last fill(): the stream to this node is not to be sent directly.
   [[nodiscard]] bool carries(NodeIndex node) const;
 
@@ -74,8 +77,8 @@ class Gateways {
   [[nodiscard]] NodeIndex choose(const std::vector<NodeIndex>& nodes) const;
   [[nodiscard]] bool is_eligible(NodeIndex node) const;
   void set_way(NodeIndex node, NodeIndex gateway);
-  bool write_relay(const std::vector<NodeIndex>& targets, std::string* out);
-  void take_frames(const std::vector<NodeIndex>& targets, Relay* relay);
+  bool write_relay(const std::vector<NodeIndex>& targets, size_t bytes_max, std::string* out);
+  void take_frames(const std::vector<NodeIndex>& targets, size_t bytes_max, Relay* relay);
 
   const NodeIndex self_;
   const uint16_t lane_;

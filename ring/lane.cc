@@ -12,6 +12,8 @@ namespace dyno {
 namespace {
 
 constexpr uint16_t kLanesMax = 1024;
+// Less is not worth compressing.
+constexpr size_t kCompressedFrom = 200;
 
 // Reads the body of an own-link message and hands it on; false when it is not one.
 template <class Body, class Take>
@@ -45,7 +47,9 @@ Lane::Lane(const Topology& topology, const Identity& identity, uint16_t number,
       steward_(steward),
       streams_(topology, identity.self, options.stream),
       coordinator_(topology, identity.self, options.coordinator, store, streams_, outbox_),
-      gateways_(topology, identity.self, number, identity.lanes, options.stream, streams_) {
+      gateways_(topology, identity.self, number, identity.lanes, options.stream, streams_),
+      budgets_(topology.dcs().size(), WanBudget(options.wan_bytes_per_second)),
+      parcels_(topology.dcs().size()) {
   DYNO_CHECK((steward != nullptr) == (number == 0) && identity.incarnation > 0);
   for (NodeIndex node = 0; node < topology.nodes().size(); ++node) {
     if (node != identity.self) own_links_[node].pause_us = options.dial_again_first_us;
@@ -69,7 +73,7 @@ Hello Lane::own_hello(uint16_t lane, uint64_t next) const {
   hello.lane = lane;
   hello.lanes = identity_.lanes;
   hello.topology = topology_.fingerprint();
-  hello.features = kRelays | kSumsRanges;
+  hello.features = kRelays | kSumsRanges | kRestores;
   hello.next = next;
   return hello;
 }
@@ -121,6 +125,7 @@ void Lane::link_closed(Now now, NodeIndex node) {
   link.state = LinkState::kIdle;
   link.again_us = now.mono_us + link.pause_us;
   link.pause_us = std::min(link.pause_us * 2, options_.dial_again_last_us);
+  link.compresses = false;
   if (!was_up) return;
   gateways_.link_down(node);
   if (StreamSender* sender = streams_.to(node)) sender->link_down();
@@ -216,6 +221,8 @@ bool Lane::handle_welcome(Now now, NodeIndex node, OwnLink& link, const PeerMess
   outbox_.notes.push_back(PeerSeen{node, hello.incarnation, hello.lanes});
   coordinator_.link_up(node);
   gateways_.link_up(node, hello);
+  link.compresses = options_.compresses_wan && is_far(node) && (hello.features & kRestores) != 0;
+  link.decoder->allow_compressed();
   if (steward_ != nullptr) steward_->link_up(now, node, hello.features);
   return true;
 }
@@ -277,6 +284,7 @@ void Lane::handle_timeout(Now now) {
     Stamp watermark = store_.watermark();
     for (auto& [node, sender] : streams_.all()) sender.set_mark(watermark, view_->published);
   }
+  for (WanBudget& budget : budgets_) budget.refill(now);
   coordinator_.handle_timeout(now);
   gateways_.handle_timeout(now);
   if (steward_ != nullptr) steward_->handle_timeout(now);
@@ -289,14 +297,77 @@ int64_t Lane::next_timeout() const {
       next = std::min(next, link.again_us);
     }
   }
+  for (const WanBudget& budget : budgets_) next = std::min(next, budget.next_us());
   return steward_ != nullptr ? std::min(next, steward_->next_timeout()) : next;
 }
 
-Outbox& Lane::drain() {
-  gateways_.fill(&outbox_.to_nodes);
+// What streams have to say.
+void Lane::fill_streams() {
+  if (topology_.dcs().size() > 1) fill_far();
   for (auto& [node, sender] : streams_.all()) {
-    if (sender.has_work() && !gateways_.carries(node)) sender.fill(&outbox_.to_nodes[node]);
+    if (!is_far(node) && sender.has_work()) sender.fill(&outbox_.to_nodes[node]);
   }
+}
+
+// Streams to a data center share what there is room for; the first of them is another one each
+// time, so that none waits for ever.
+void Lane::fill_far() {
+  rooms_.clear();
+  for (const WanBudget& budget : budgets_) rooms_.push_back(budget.room());
+  std::vector<int64_t> before = rooms_;
+  gateways_.fill(&outbox_.to_nodes, rooms_);
+  std::vector<NodeIndex> nodes;
+  for (auto& [node, sender] : streams_.all()) {
+    if (is_far(node) && sender.has_work()) nodes.push_back(node);
+  }
+  size_t first = nodes.empty() ? 0 : far_turn_++ % nodes.size();
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    NodeIndex node = nodes[(first + i) % nodes.size()];
+    int64_t& room = rooms_[topology_.node(node).dc_index];
+    if (room <= 0) ++wan_counts_.waits;
+    if (room <= 0 || gateways_.carries(node)) continue;
+    std::string& out = outbox_.to_nodes[node];
+    size_t start = out.size();
+    streams_.to(node)->fill(&out, static_cast<size_t>(room));
+    room -= static_cast<int64_t>(out.size() - start);
+  }
+  for (size_t dc = 0; dc < rooms_.size(); ++dc) {
+    parcels_[dc].streams += static_cast<size_t>(before[dc] - rooms_[dc]);
+  }
+}
+
+// Makes what goes to other data centers smaller, and counts it.
+void Lane::send_far() {
+  for (auto& [node, bytes] : outbox_.to_nodes) pack(node, own_links_.at(node).compresses, &bytes);
+  for (auto& [id, bytes] : outbox_.to_links) {
+    auto link = accepted_.find(id);
+    if (link == accepted_.end() || link->second.node == kNoNode) continue;
+    pack(link->second.node, link->second.compresses, &bytes);
+  }
+  for (size_t dc = 0; dc < parcels_.size(); ++dc) {
+    Parcel parcel = std::exchange(parcels_[dc], {});
+    if (parcel.whole == 0) continue;
+    wan_counts_.bytes_whole += parcel.whole;
+    wan_counts_.bytes += parcel.packed;
+    // Streams are not told from the rest once they are compressed: each has its share.
+    double share = static_cast<double>(std::min(parcel.streams, parcel.whole)) /
+                   static_cast<double>(parcel.whole);
+    auto streams = static_cast<size_t>(static_cast<double>(parcel.packed) * share);
+    budgets_[dc].spend(streams);
+    budgets_[dc].take(parcel.packed - streams);
+  }
+}
+
+void Lane::pack(NodeIndex node, bool compresses, std::string* bytes) {
+  if (bytes->empty() || !is_far(node)) return;
+  Parcel& parcel = parcels_[topology_.node(node).dc_index];
+  parcel.whole += bytes->size();
+  if (compresses && bytes->size() >= kCompressedFrom) compress_messages(&compression_, bytes);
+  parcel.packed += bytes->size();
+}
+
+Outbox& Lane::drain() {
+  fill_streams();
   for (auto& [key, inbound] : inbound_) {
     if (inbound.link == 0) continue;
     if (auto ack = inbound.stream.take_ack()) {
@@ -314,6 +385,7 @@ Outbox& Lane::drain() {
                     [&](const Outbox::Close& close) { return close.link == entry.first; });
     return !closing && !accepted_.contains(entry.first);
   });
+  if (topology_.dcs().size() > 1) send_far();
   return outbox_;
 }
 

@@ -31,6 +31,7 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/compression.h"
 #include "protocol/peer_message.h"
 #include "ring/coordinator.h"
 #include "ring/gateways.h"
@@ -41,6 +42,7 @@
 #include "ring/streams.h"
 #include "ring/topology.h"
 #include "ring/view.h"
+#include "ring/wan_budget.h"
 
 namespace dyno {
 
@@ -63,6 +65,17 @@ struct LaneOptions {
   int64_t dial_again_last_us = 2000 * kMicrosPerMs;
   int64_t handshake_us = 2000 * kMicrosPerMs;  // A dialed link without a welcome is given up.
   int64_t mark_us = 100 * kMicrosPerMs;        // Between two marks of a stream.
+  // What links of data centers carry is compressed, where the other side can read it.
+  bool compresses_wan = true;
+  // What this lane sends to each other data center; 0: no limit. Streams wait for their turn.
+  int64_t wan_bytes_per_second = 0;
+};
+
+// What a lane sent to other data centers.
+struct WanCounts {
+  uint64_t bytes = 0;
+  uint64_t bytes_whole = 0;  // Before they were compressed.
+  uint64_t waits = 0;        // Turns in which the rate held writes back.
 };
 
 // The lane that a link belongs to, from its first bytes: nothing while more are needed. Bytes that
@@ -112,6 +125,7 @@ class Lane {
     return found != own_links_.end() && found->second.state == LinkState::kUp;
   }
   [[nodiscard]] const GatewayCounts& gateway_counts() const { return gateways_.counts(); }
+  [[nodiscard]] const WanCounts& wan_counts() const { return wan_counts_; }
   [[nodiscard]] Streams& streams() { return streams_; }
   [[nodiscard]] size_t hint_bytes();  // Of all streams: what peers have not acknowledged.
   // Links of others that were closed for what they said.
@@ -129,12 +143,15 @@ class Lane {
     int64_t again_us = 0;      // When to dial, or to give up the handshake.
     int64_t pause_us = 0;      // Before the next attempt.
     uint32_t incarnation = 0;  // Of the peer.
+    bool compresses = false;   // The peer is far, and can read it.
     std::unique_ptr<PeerDecoder> decoder;
   };
   struct AcceptedLink {
     NodeIndex node = kNoNode;  // Before its hello: none.
     uint32_t incarnation = 0;
     uint16_t lane = 0;
+    bool can_restore = false;  // The peer is far, and can read what is compressed,
+    bool compresses = false;   // which begins when it has seen the welcome.
     std::unique_ptr<PeerDecoder> decoder;
   };
   // Streams are kept when their link is gone, the latest incarnation of each.
@@ -159,6 +176,13 @@ class Lane {
   void hang_up(Now now, NodeIndex node, std::string reason);
   void close(LinkId link, std::string reason);
   void take_from(Outbox& other);
+  [[nodiscard]] bool is_far(NodeIndex node) const {
+    return topology_.node(node).dc_index != topology_.node(identity_.self).dc_index;
+  }
+  void fill_streams();
+  void fill_far();
+  void send_far();
+  void pack(NodeIndex node, bool compresses, std::string* bytes);
   [[nodiscard]] Inbound* inbound_of(const AcceptedLink& link);
 
   const Topology& topology_;
@@ -172,6 +196,18 @@ class Lane {
   Coordinator coordinator_;
   Gateways gateways_;
   SharedView view_;
+  // Of what goes to one other data center in a turn.
+  struct Parcel {
+    size_t streams = 0;  // Of them, before they are compressed.
+    size_t whole = 0;    // Of everything, before and after.
+    size_t packed = 0;
+  };
+  std::vector<WanBudget> budgets_;  // By data center, as are the others.
+  std::vector<Parcel> parcels_;
+  std::vector<int64_t> rooms_;  // Scratch of fill_far().
+  size_t far_turn_ = 0;         // So that streams of one budget begin by turns.
+  Compression compression_;
+  WanCounts wan_counts_;
   std::map<NodeIndex, OwnLink> own_links_;
   std::map<LinkId, AcceptedLink> accepted_;
   std::map<std::pair<NodeIndex, uint16_t>, Inbound> inbound_;

@@ -58,6 +58,7 @@ Lane::Inbound* Lane::inbound_of(const AcceptedLink& link) {
 std::string Lane::handle_accepted(Now now, LinkId id, AcceptedLink& link,
                                   const PeerMessage& message) {
   if (link.node == kNoNode) return handle_hello(id, link, message);
+  link.compresses = link.can_restore;
   std::string bad = "a broken " + std::string(kind_name(message.kind));
   if (steward_ != nullptr && Steward::is_question(message.kind)) {
     return steward_->handle_question(now, id, message) ? "" : bad;
@@ -121,6 +122,8 @@ std::string Lane::handle_hello(LinkId id, AcceptedLink& link, const PeerMessage&
   link.node = node;
   link.incarnation = hello.incarnation;
   link.lane = hello.lane;
+  link.can_restore = options_.compresses_wan && is_far(node) && (hello.features & kRestores) != 0;
+  link.decoder->allow_compressed();
   Hello welcome = own_hello(hello.lane, inbound.stream.next());
   write_message(MessageKind::kWelcome, message.id, welcome, &outbox_.to_links[id]);
   outbox_.notes.push_back(PeerSeen{node, hello.incarnation, hello.lanes});

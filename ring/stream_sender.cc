@@ -108,7 +108,7 @@ void StreamSender::rewind() {
   mark_due_ = watermark_ != 0;
 }
 
-bool StreamSender::fill(std::string* out) {
+bool StreamSender::fill(std::string* out, size_t bytes_max) {
   if (!link_is_up_) return false;
   size_t before = out->size();
   if (reset_due_) {
@@ -117,18 +117,22 @@ bool StreamSender::fill(std::string* out) {
     write_message(MessageKind::kReset, 0, reset, out);
     reset_due_ = false;
   }
-  while (sent_ < last() && window_bytes_ < limits_.window_bytes_max) write_batch(out);
-  if (mark_due_ && may_mark() && sent_ == last()) write_batch(out);
+  auto left = [&] { return bytes_max - std::min(bytes_max, out->size() - before); };
+  while (sent_ < last() && window_bytes_ < limits_.window_bytes_max && left() > 0) {
+    write_batch(out, left());
+  }
+  if (mark_due_ && may_mark() && sent_ == last()) write_batch(out, 0);
   return out->size() != before;
 }
 
-void StreamSender::write_batch(std::string* out) {
+void StreamSender::write_batch(std::string* out, size_t bytes_max) {
   Batch batch;
   batch.first = sent_ + 1;
   size_t bytes = 0;
-  while (sent_ < last() && (bytes == 0 || bytes < limits_.batch_bytes_max)) {
+  bytes_max = std::min(bytes_max, limits_.batch_bytes_max);
+  while (sent_ < last() && (bytes == 0 || bytes < bytes_max)) {
     const Frame& frame = *log_[sent_ + 1 - first_].frame;
-    if (bytes != 0 && bytes + cost_of(frame) > limits_.batch_bytes_max) break;
+    if (bytes != 0 && bytes + cost_of(frame) > bytes_max) break;
     batch.frames.push_back({frame.stamp, frame.bytes});
     bytes += cost_of(frame);
     take_next();

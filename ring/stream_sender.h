@@ -22,6 +22,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,6 +50,8 @@ using SharedFrame = std::shared_ptr<const Frame>;
 
 class StreamSender {
  public:
+  static constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
+
   // Frames first to through are applied by the peer now, and were not before.
   struct Acknowledged {
     bool valid = false;  // Else the peer acknowledged what was never sent.
@@ -80,8 +83,9 @@ class StreamSender {
            (reset_due_ || (sent_ < last() && window_bytes_ < limits_.window_bytes_max) ||
             (mark_due_ && may_mark() && sent_ == last()));
   }
-  // Appends the messages that may be sent now; false when there were none.
-  bool fill(std::string* out);
+  // Appends the messages that may be sent now, of about `bytes_max` and at least one; false when
+  // there were none.
+  bool fill(std::string* out, size_t bytes_max = kNoLimit);
 
   struct Unsent {
     uint64_t order = 0;
@@ -119,7 +123,7 @@ class StreamSender {
   void drop_front();
   void collapse();
   void start_over();
-  void write_batch(std::string* out);
+  void write_batch(std::string* out, size_t bytes_max);
 
   const StreamLimits limits_;
   std::deque<Unsent> log_;

@@ -110,6 +110,8 @@ struct Config {
     std::atomic<int64_t> hint_bytes_max{0};     // of one thread for one peer
     std::atomic<int64_t> pending_bytes_max{0};  // of one thread
     std::atomic<bool> log_conflicts{false};
+    std::atomic<bool> wan_compression{true};
+    std::atomic<int64_t> wan_rate{0};  // bytes per second; 0: no limit
   } ring;
 
   struct Storage {

@@ -260,6 +260,21 @@ void add_ring_rows(std::vector<ConfigRow>& rows, Config& config) {
         .doc = "What each thread keeps of requests that wait for other nodes, and of replies that "
                "wait behind theirs. Beyond it a pipeline waits for its replies, and when requests "
                "alone are more, further ones are refused with TRYAGAIN."},
+       {.name = "ring.wan_compression",
+        .alias = "ring-wan-compression",
+        .shape = flag(),
+        .fallback = "yes",
+        .number = bind(ring.wan_compression),
+        .doc = "Compress what is sent to nodes of other data centers."},
+       {.name = "ring.wan_rate",
+        .alias = "ring-wan-rate",
+        .shape = bytes(0, int64_t{1} << 40),
+        .fallback = "0",
+        .number = bind(ring.wan_rate),
+        .doc = "Bytes per second that this node sends to each other data center, after "
+               "compression. Writes wait for their turn, within ring.hint_limit; heartbeats, "
+               "requests and answers do not wait, and take up to half of it from writes. It pulls "
+               "states from each node there no faster either. 0: no limit."},
        {.name = "ring.log_conflicts",
         .alias = "ring-log-conflicts",
         .shape = flag(),

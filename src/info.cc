@@ -451,6 +451,9 @@ void add_ring(RingNode& ring, std::string* text) {
   add("ring_gateway_writes", figures.gateways.frames);
   add("ring_gateway_copies", figures.gateways.copies);
   add("ring_gateways_left", figures.gateways.left);
+  add("ring_wan_bytes", figures.wan.bytes);
+  add("ring_wan_bytes_uncompressed", figures.wan.bytes_whole);
+  add("ring_wan_waits", figures.wan.waits);
   add("ring_links_missing", figures.missing_links);
   add("ring_links_closed", figures.closed_links);
   add("ring_blocked_here_for_others", figures.blocked_runs);

@@ -336,6 +336,7 @@ void LaneDriver::look_around(int64_t now_us) {
   LaneFigures figures;
   figures.counts = lane_->coordinator().counts();
   figures.gateways = lane_->gateway_counts();
+  figures.wan = lane_->wan_counts();
   figures.unanswered = lane_->coordinator().unanswered();
   figures.pending_bytes = static_cast<uint64_t>(gate_.pending_bytes());
   figures.closed_links = lane_->closed_links() + closed_greetings_;

@@ -42,6 +42,7 @@ struct LaneFigures {
   };
   CoordinatorCounts counts;
   GatewayCounts gateways;
+  WanCounts wan;
   uint64_t unanswered = 0;
   uint64_t pending_bytes = 0;  // Of unanswered requests, and of replies that wait for their turn.
   uint64_t closed_links = 0;

@@ -66,8 +66,9 @@ RingNode::RingNode(Server& server, RingMembership membership, int lanes)
   // With one rack nothing is replicated: nothing is stamped or recorded.
   if (!topology().is_single_replica()) server.executor().set_recorder(&origin_);
   store_ = std::make_unique<RingStore>(replica_, topology(), self(), unix_time_ms);
-  steward_ = std::make_unique<Steward>(topology(), self(), identity_.incarnation, StewardOptions{},
-                                       *store_);
+  StewardOptions steward;
+  steward.anti_entropy.wan_bytes_per_second = server.config().ring.wan_rate.load();
+  steward_ = std::make_unique<Steward>(topology(), self(), identity_.incarnation, steward, *store_);
   view_ = steward_->view();
   const Keyspace& keyspace = server.keyspace();
   probes_.resize(topology().nodes().size());
@@ -88,6 +89,10 @@ LaneOptions RingNode::lane_options() const {
   options.coordinator.hash_seed = identity_.hash_seed;
   options.coordinator.request_bytes_max = static_cast<size_t>(ring.pending_bytes_max.load());
   options.coordinator.may_leave_dc = ring.failover.load() == RingFailover::kAll;
+  options.compresses_wan = ring.wan_compression.load();
+  int64_t rate = ring.wan_rate.load();
+  // Each lane has its share.
+  if (rate != 0) options.wan_bytes_per_second = std::max<int64_t>(rate / identity_.lanes, 1);
   return options;
 }
 
@@ -198,6 +203,9 @@ LaneFigures RingNode::figures() const {
     sum.gateways.frames += each.gateways.frames;
     sum.gateways.copies += each.gateways.copies;
     sum.gateways.left += each.gateways.left;
+    sum.wan.bytes += each.wan.bytes;
+    sum.wan.bytes_whole += each.wan.bytes_whole;
+    sum.wan.waits += each.wan.waits;
     sum.unanswered += each.unanswered;
     sum.pending_bytes += each.pending_bytes;
     sum.closed_links += each.closed_links;

@@ -22,8 +22,9 @@ void read_and_write(std::string_view bytes) {
   DYNO_CHECK(out.size() <= bytes.size() && bytes.starts_with(out));
 }
 
-void read_link(std::string_view bytes) {
+void read_link(std::string_view bytes, bool allow_compressed) {
   PeerDecoder decoder;
+  if (allow_compressed) decoder.allow_compressed();
   PeerMessage message;
   while (decoder.next(&bytes, &message) == PeerDecoder::Result::kMessage) {
     std::string out;
@@ -47,6 +48,18 @@ void read_sealed(std::string_view body) {
   DYNO_CHECK(message.body == body && rest.empty());
 }
 
+// The input as a piece, and as what a piece becomes.
+void read_compressed(std::string_view bytes) {
+  Compressed piece{static_cast<uint32_t>(2 * bytes.size()), bytes};
+  std::string out;
+  write_message(MessageKind::kCompressed, 0, piece, &out);
+  read_link(out, true);
+  std::string messages(bytes);
+  Compression compression;
+  compress_messages(&compression, &messages);
+  read_link(messages, true);
+}
+
 }  // namespace
 }  // namespace dyno
 
@@ -54,7 +67,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view bytes(reinterpret_cast<const char*>(data), size);
-  dyno::read_link(bytes);
+  dyno::read_link(bytes, false);
+  dyno::read_compressed(bytes);
   dyno::read_sealed(bytes);
   dyno::read_and_write<dyno::Hello>(bytes);
   dyno::read_and_write<dyno::Refusal>(bytes);

@@ -104,6 +104,96 @@ TEST_CASE("a large body comes in parts, and nothing comes between them") {
   CHECK(other.next(&rest, &message) == Result::kBroken);
 }
 
+// Messages of which one is larger than a compressed piece.
+std::string many_messages() {
+  std::string out;
+  Held held{true};
+  write_message(MessageKind::kHeld, 1, held, &out);
+  std::string large(3 * Compression::kPieceBytesMax, 'x');
+  ForwardReply reply{0, large};
+  write_message(MessageKind::kReply, 2, reply, &out);
+  write_message(MessageKind::kHeld, 3, held, &out);
+  return out;
+}
+
+// The ids of the messages that are read, byte after byte, and how it ends.
+std::string read_ids(const std::string& bytes, bool allow = true) {
+  PeerDecoder decoder;
+  if (allow) decoder.allow_compressed();
+  PeerMessage message;
+  std::string ids;
+  std::string kept;
+  for (size_t at = 0; at < bytes.size();) {
+    size_t size = std::min<size_t>(bytes.size() - at, 1000);
+    kept.append(bytes, at, size);
+    at += size;
+    std::string_view rest = kept;
+    Result result = decoder.next(&rest, &message);
+    for (; result == Result::kMessage; result = decoder.next(&rest, &message)) {
+      ids += std::to_string(message.id);
+    }
+    if (result == Result::kBroken) return ids + " " + decoder.error();
+    kept.erase(0, kept.size() - rest.size());
+  }
+  return ids;
+}
+
+std::string piece_of(std::string_view bytes, uint32_t size) {
+  Compression compression;
+  std::string piece;
+  compression.shrink(bytes, &piece);
+  Compressed body{size, piece};
+  std::string out;
+  write_message(MessageKind::kCompressed, 0, body, &out);
+  return out;
+}
+
+TEST_CASE("compressed messages are put back, in pieces or mixed with others") {
+  std::string whole = many_messages();
+  Compression compression;
+  std::string small = whole;
+  compress_messages(&compression, &small);
+  CHECK(small.size() < whole.size() / 100);
+  CHECK(read_ids(small) == "123");
+  CHECK(read_ids(whole + small + whole) == "123123123");
+  std::string one;
+  Held held{true};
+  write_message(MessageKind::kHeld, 7, held, &one);
+  std::string same = one;
+  compress_messages(&compression, &same);
+  CHECK(same == one);  // It would be larger.
+}
+
+TEST_CASE("a compressed piece is as large as it says, and bounded") {
+  std::string whole = many_messages();
+  auto size = static_cast<uint32_t>(100);
+  std::string_view some = std::string_view(whole).substr(0, size);
+  CHECK(read_ids(piece_of(some, size)) == "1");
+  for (uint32_t wrong : {uint32_t{0}, size - 1, size + 1, uint32_t{1} << 20, uint32_t{1} << 31}) {
+    CHECK(read_ids(piece_of(some, wrong)) == " a broken compressed piece");
+  }
+  // A bomb: it claims little, and becomes much.
+  std::string zeros(Compression::kPieceBytesMax, '\0');
+  CHECK(read_ids(piece_of(zeros, 10)) == " a broken compressed piece");
+  Compressed junk{10, "no piece at all"};
+  std::string bytes;
+  write_message(MessageKind::kCompressed, 0, junk, &bytes);
+  CHECK(read_ids(bytes) == " a broken compressed piece");
+}
+
+TEST_CASE("nothing is compressed twice, or comes between the pieces of a message") {
+  std::string whole = many_messages();
+  std::string once = piece_of(std::string_view(whole).substr(0, 200), 200);
+  auto size = static_cast<uint32_t>(once.size());
+  CHECK(read_ids(piece_of(once, size)) == " a compressed message within another");
+  CHECK(read_ids(once + whole) == "1 a message between the pieces of another");
+}
+
+TEST_CASE("before the handshake a compressed piece is a message like others") {
+  std::string whole = many_messages();
+  CHECK(read_ids(piece_of(std::string_view(whole).substr(0, 100), 100), false) == "0");
+}
+
 TEST_CASE("extensions may be passed over when their tag says so") {
   Held held{true};
   std::string out;

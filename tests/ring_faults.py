@@ -6,6 +6,7 @@ Each fault must be seen to take effect.  Each time: what was acknowledged is the
 every replica, all replicas are equal, and clients were told errors of the documented kinds only.
 """
 
+import random
 import threading
 import time
 import unittest
@@ -198,7 +199,7 @@ class FaultTest(unittest.TestCase):
 
     def test_one_copy_crosses(self):
         """To three racks far away, over a node that passes it on; then that node dies."""
-        value = "x" * 100_000
+        value = random.Random(1).randbytes(100_000)  # It cannot be compressed.
 
         def route(dialer, node):
             return HeldLink(node.peer) if (dialer.dc, node.dc) == ("dc0", "dc1") else None
@@ -241,6 +242,42 @@ class FaultTest(unittest.TestCase):
                 ring.start(gateway)
                 ring.await_normal(ring.nodes)
                 ring.assert_equal(["k%d" % i for i in range(50)])
+
+    def test_the_distance_is_spared(self):
+        """What crosses is compressed and keeps to a rate, which holds back nothing but writes."""
+        rate, count = 400_000, 60
+        noise = random.Random(2).randbytes(20_000)
+        options = ["--server-threads=1", "--ring-wan-rate=%d" % rate]
+        with Ring(racks=1, dcs=2, options=options) as ring:
+            origin, far = ring.nodes
+
+            def sent():
+                info = ring.ring_info(origin)
+                return int(info["ring_wan_bytes"]), int(info["ring_wan_bytes_uncompressed"])
+
+            with ring.client(origin) as client, ring.client(far) as reader:
+                before = sent()
+                for i in range(20):
+                    client.must("SET", "even%d" % i, "x" * 20_000)
+                ring.await_true("they are there", lambda: reader.must("DBSIZE") == 20)
+                ring.await_true("it shows", lambda: sent()[1] - before[1] > 20 * 20_000)
+                self.assertLess(sent()[0] - before[0], 20 * 2_000)
+                began = time.monotonic()
+                for i in range(count):
+                    client.must("SET", "noise%d" % i, noise)
+                written = time.monotonic() - began
+                while reader.must("DBSIZE") < 20 + count:
+                    self.assertIn(b"NORMAL", ring.status_line(origin, far))
+                    self.assertLess(time.monotonic() - began, 60)
+                    time.sleep(0.05)
+                passed = time.monotonic() - began
+                # The client did not wait for what the other data center did.
+                self.assertLess(written, passed)
+                self.assertGreater(passed, count * len(noise) / rate * 0.8)
+                ring.await_true(
+                    "it is counted", lambda: int(ring.ring_info(origin)["ring_wan_waits"]) > 0
+                )
+                ring.assert_equal(["noise0", "noise%d" % (count - 1)])
 
     def test_what_waits_is_bounded(self):
         """An owner is stopped: what waits for it, and behind that, has a bound in bytes."""

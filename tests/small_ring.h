@@ -198,6 +198,7 @@ class SmallRing {
   }
   // `link`: the node, on the own link to it, or the number of an accepted link.
   void send(NodeIndex from, LinkId link, const std::string& bytes) {
+    if (bytes.empty()) return;
     auto to = static_cast<NodeIndex>(link >= 100 ? (link - 100) / 10 : link);
     if (held_links_.contains({from, to})) {
       held_[{from, link}] += bytes;

@@ -38,6 +38,7 @@ LIBRARIES = {
     r"|bench/(connection|endpoint|network|tls_stream|worker\w*|control)\.(cc|h)",
     r"<toml": r"src/config_file\.cc",
     r"<rocksdb/": r"(engine|tests)/\w*rocks\w*\.cc",
+    r"<zstd": r"protocol/compression\.cc",
 }
 
 BANNED_CALLS = {

@@ -25,7 +25,7 @@ std::string Conditions::describe() const {
          number(fault_every_us / kMs) + " ms, a request every " + number(op_every_us) + " us for " +
          number(load_us / kSecond) + " s, " + number(lanes) + " lanes, " + number(keys) +
          " keys, hurry " + number(hurry) + ", log " + number(static_cast<int64_t>(log_bytes_max)) +
-         " bytes";
+         " bytes, wan rate " + number(wan_rate) + (compresses ? " compressed" : "");
 }
 
 World::World(uint64_t seed, bool verbose)
@@ -64,6 +64,8 @@ void World::draw_conditions() {
   c.hurry = random_.percent(85) ? 10 : 1;
   c.log_bytes_max =
       random_.percent(30) ? static_cast<size_t>(random_.between(500, 5000)) : size_t{1} << 20;
+  c.wan_rate = random_.percent(40) ? random_.between(3000, 40'000) : 0;
+  c.compresses = random_.percent(70);
   if (random_.percent(10)) {
     scene_ = random_.percent(50) ? Scene::kLostWithMemory : Scene::kLateAnswers;
   }
@@ -228,6 +230,7 @@ void World::start(NodeIndex node) {
   age.kept_us /= conditions_.hurry;
   StewardOptions steward;
   steward.anti_entropy.age = age;
+  steward.anti_entropy.wan_bytes_per_second = conditions_.wan_rate;
   // Each looks at all slots, which is most of what a seed costs.
   if (conditions_.hurry > 1) steward.anti_entropy.background_us = 3 * kSecond;
   process.steward = std::make_unique<Steward>(topology_, node, process.incarnation, steward,
@@ -238,6 +241,8 @@ void World::start(NodeIndex node) {
   options.stream.log_bytes_max = conditions_.log_bytes_max;
   options.stream.window_bytes_max = 4096;
   options.stream.batch_bytes_max = 1024;
+  options.compresses_wan = conditions_.compresses;
+  options.wan_bytes_per_second = conditions_.wan_rate;
   Identity identity{"simulated", NodeEngine::kHashSeed, node, process.incarnation,
                     static_cast<uint16_t>(conditions_.lanes)};
   for (int lane = 0; lane < conditions_.lanes; ++lane) {

@@ -54,6 +54,8 @@ struct Conditions {
   int keys = 0;
   size_t log_bytes_max = 0;
   int64_t patience_us = 100 * kMs;  // At least so long a client waits for its answer.
+  int64_t wan_rate = 0;             // Bytes per second of each lane; 0: no limit.
+  bool compresses = true;
   int64_t hurry = 1;  // Waits of seconds are this many times shorter, so that more happens in them.
 
   [[nodiscard]] std::string describe() const;
