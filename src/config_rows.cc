@@ -260,7 +260,22 @@ void add_ring_rows(std::vector<ConfigRow>& rows, Config& config) {
         .doc = "What each thread keeps of requests that wait for other nodes, and of replies that "
                "wait behind theirs. Beyond it a pipeline waits for its replies, and when requests "
                "alone are more, further ones are refused with TRYAGAIN."},
-       {.name = "ring.wan_compression",
+       {.name = "ring.log_conflicts",
+        .alias = "ring-log-conflicts",
+        .shape = flag(),
+        .fallback = "no",
+        .change = ConfigChange::kLive,
+        .number = bind(ring.log_conflicts),
+        .doc = "Log each write that lost to a concurrent one, with its key and type; at most ten "
+               "a second."}});
+}
+
+// Between data centers.
+void add_wan_rows(std::vector<ConfigRow>& rows, Config& config) {
+  Config::Ring& ring = config.ring;
+  rows.insert(
+      rows.end(),
+      {{.name = "ring.wan_compression",
         .alias = "ring-wan-compression",
         .shape = flag(),
         .fallback = "yes",
@@ -274,15 +289,7 @@ void add_ring_rows(std::vector<ConfigRow>& rows, Config& config) {
         .doc = "Bytes per second that this node sends to each other data center, after "
                "compression. Writes wait for their turn, within ring.hint_limit; heartbeats, "
                "requests and answers do not wait, and take up to half of it from writes. It pulls "
-               "states from each node there no faster either. 0: no limit."},
-       {.name = "ring.log_conflicts",
-        .alias = "ring-log-conflicts",
-        .shape = flag(),
-        .fallback = "no",
-        .change = ConfigChange::kLive,
-        .number = bind(ring.log_conflicts),
-        .doc = "Log each write that lost to a concurrent one, with its key and type; at most ten "
-               "a second."}});
+               "states from each node there no faster either. 0: no limit."}});
 }
 
 void add_storage_rows(std::vector<ConfigRow>& rows, Config& config) {
@@ -554,6 +561,7 @@ std::vector<ConfigRow> config_rows(Config& config, Limits& limits) {
   add_client_rows(rows, config.client);
   add_client_buffer_rows(rows, config.client, limits);
   add_ring_rows(rows, config);
+  add_wan_rows(rows, config);
   add_storage_rows(rows, config);
   add_server_rows(rows, config.server, limits);
   add_memory_rows(rows, limits);
