@@ -96,10 +96,10 @@ struct Control {
 constexpr Control kControls[] = {
     {dyno::PlantedFault::kUnagedFrontier, "unaged frontier", true,
      dyno::simulator::Scene::kLateAnswers},
-    {dyno::PlantedFault::kFixedGrace, "fixed grace", false},
+    {dyno::PlantedFault::kFixedGrace, "fixed grace", true},
     {dyno::PlantedFault::kPredecessorDropped, "predecessor dropped", true,
      dyno::simulator::Scene::kLostWithMemory},
-    {dyno::PlantedFault::kFirstLaneOnly, "first lane only", false},
+    {dyno::PlantedFault::kFirstLaneOnly, "first lane only", true},
     {dyno::PlantedFault::kMarksWhileDirty, "marks while dirty", false},
     {dyno::PlantedFault::kLateAnswers, "late answers", false, dyno::simulator::Scene::kLateAnswers},
     {dyno::PlantedFault::kLiveDigestsOnly, "live digests only", false},
