@@ -4,6 +4,9 @@
 // and clock (Encoding::kCold), so that whatever does not look at values needs no disk. This is what
 // the engine asks of whoever moves values between the two.
 //
+// A value that came back may have a copy on disk as long as nobody changes it (Entry::has_copy()),
+// so that it need not be written when it leaves again.
+//
 // The slot of the key is locked in all calls; the callee locks no slot in them.
 #pragma once
 
@@ -22,7 +25,7 @@ class ColdKeys {
   virtual bool want(SlotIndex slot, int db, std::string_view name) = 0;
   // Why the value did not come back when it was last wanted; told once. Empty: no reason known.
   [[nodiscard]] virtual std::string take_failure(SlotIndex slot, int db, std::string_view name) = 0;
-  // The key is gone, or its value is in memory again: what is on disk is of no use.
+  // The key is gone, or its value is in memory and without a copy: what is on disk is of no use.
   virtual void forget(SlotIndex slot, int db, std::string_view name) = 0;
   // The same for all keys. All slots are locked.
   virtual void forget_all() = 0;

@@ -30,6 +30,7 @@ bool restore_as_it_lies(Key& key, std::string_view bytes) {
   std::string_view value = bytes.substr(kHeadBytes);
   Entry* fresh = Entry::make_like(key.entry(), key.type(), encoding, value.size());
   std::memcpy(fresh->value(), value.data(), value.size());
+  key.context().keyspace.warm(key.word());
   key.context().keyspace.replace(key.slot(), key.word(), fresh);
   return true;
 }
@@ -41,6 +42,7 @@ bool restore_object(Key& key, std::string_view bytes) {
   if (!value || value->type != key.type()) return false;
   int64_t deadline_ms = key.deadline();
   uint32_t clock = key.entry()->clock();
+  context.keyspace.warm(key.word());
   key.drop();
   build_value(key, *value);
   if (deadline_ms >= 0) key.set_deadline(deadline_ms);
@@ -85,7 +87,9 @@ bool restore_cold_value(Key& key, std::string_view bytes) {
   bool is_known = !bytes.empty() && (bytes[0] == kAsItLies || bytes[0] == kObject);
   if (!is_known) return false;
   bool is_object = bytes[0] == kObject;
-  return is_object ? restore_object(key, bytes) : restore_as_it_lies(key, bytes);
+  if (!(is_object ? restore_object(key, bytes) : restore_as_it_lies(key, bytes))) return false;
+  key.entry()->set_has_copy(true);
+  return true;
 }
 
 }  // namespace dyno

@@ -27,8 +27,8 @@ namespace dyno {
 // Appends the value of a key that exists and is not cold. False when it is to stay in memory.
 [[nodiscard]] bool save_cold_value(Key& key, std::string* out);
 
-// Gives a cold key its value again. False when the bytes are none of a
-// value of its type; then nothing changes.
+// Gives a cold key its value again, of which the disk keeps a copy. False when the bytes are none
+// of a value of its type; then nothing changes.
 [[nodiscard]] bool restore_cold_value(Key& key, std::string_view bytes);
 
 }  // namespace dyno

@@ -158,6 +158,10 @@ void Key::record_parts(EffectKind kind, std::string_view element, std::string_vi
 
 void Key::changed() {
   stats().changes.add();
+  if (context_.keyspace.has_cold_keys()) [[unlikely]] {
+    find();  // Another key's change may have moved it.
+    context_.keyspace.end_copy(slot_, word_);
+  }
   if (slot_.side != nullptr) [[unlikely]] {
     slot_.side->touch(db_, name_);
     slot_.side->changed(db_, name_);

@@ -28,6 +28,7 @@ Entry* Entry::make_like(const Entry* model, Type type, Encoding encoding, size_t
   Entry* entry =
       make(type, encoding, model->db(), model->key(), model->has_deadline(), value_bytes);
   entry->set_clock(model->clock());
+  entry->set_has_copy(model->has_copy());
   if (model->has_deadline()) entry->set_deadline(model->deadline());
   return entry;
 }
@@ -48,6 +49,7 @@ Entry* Entry::with_deadline(Entry* entry, bool has_deadline, size_t value_bytes)
   Entry* moved =
       make(entry->type(), entry->encoding(), entry->db(), entry->key(), has_deadline, value_bytes);
   moved->set_clock(entry->clock());
+  moved->set_has_copy(entry->has_copy());
   std::memcpy(moved->value(), entry->value(), value_bytes);
   memory::release(entry);
   return moved;

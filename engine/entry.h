@@ -3,13 +3,15 @@
 // One key with its value, in one allocation.
 //
 //   entry    := meta:u32 key_size:varint key deadline:i64? value
-//   meta     := type:3 encoding:3 has_deadline:1 reserved:1 db:4 clock:20      low bits first
+//   meta     := type:3 encoding:3 has_deadline:1 has_copy:1 db:4 clock:20      low bits first
 //   value    := text | number | packed | large | nothing
 //   text     := size:varint byte[size]                  encodings kRaw, kRawEdited of a string
 //   number   := zigzag varint                           encoding kNumber of a string
 //   packed   := see packed.h                            encodings kPacked, kPackedTimed
 //   large    := pointer:u64                             encodings kLarge of a collection; owned
 //   nothing  :=                                         encoding kCold: the value is on disk
+//
+// has_copy: the value is in memory and on disk, the same (cold_keys.h).
 //
 // The clock is the time of the last access for eviction: seconds modulo 2^20, or with an LFU policy
 // a logarithmic counter (8 bits) and the minute of its last decay (12 bits). Entries are plain
@@ -83,7 +85,7 @@ class Entry {
   // An entry whose value of `value_bytes` is yet to be written; clock 0.
   [[nodiscard]] static Entry* make(Type type, Encoding encoding, int db, std::string_view key,
                                    bool has_deadline, size_t value_bytes);
-  // The same key, database, clock and deadline with another type and value.
+  // The same key, database, clock, deadline and has_copy with another type and value.
   [[nodiscard]] static Entry* make_like(const Entry* model, Type type, Encoding encoding,
                                         size_t value_bytes);
   // Makes room for a value of `value_bytes`, keeping the first `kept_bytes` of it. Returns where
@@ -99,6 +101,10 @@ class Entry {
     meta_ = (meta_ & ~(7u << 3)) | (static_cast<uint32_t>(encoding) << 3);
   }
   [[nodiscard]] bool has_deadline() const { return (meta_ >> 6) & 1; }
+  [[nodiscard]] bool has_copy() const { return (meta_ >> 7) & 1; }
+  void set_has_copy(bool has_copy) {
+    meta_ = (meta_ & ~(1u << 7)) | (static_cast<uint32_t>(has_copy) << 7);
+  }
   [[nodiscard]] int db() const { return static_cast<int>((meta_ >> 8) & 15); }
   void set_db(int db) { meta_ = (meta_ & ~(15u << 8)) | (static_cast<uint32_t>(db) << 8); }
   [[nodiscard]] uint32_t clock() const { return meta_ >> 12; }

@@ -189,6 +189,8 @@ Entry* Keyspace::take(Slot& slot, uint32_t position, uint64_t* word) {
   if (EntryTable::flags(*word) & kWordCold) [[unlikely]]
     end_cold(slot, word);
   Entry* entry = EntryTable::node(*word);
+  if (entry->has_copy()) [[unlikely]]
+    end_copy(slot, word);
   auto db = static_cast<size_t>(entry->db());
   if (EntryTable::flags(*word) & kWordHasDeadline) --slot.deadline_count;
   if (entry->has_deadline()) stats().deadlines[db].add(-1);
@@ -203,16 +205,30 @@ void Keyspace::chill(Slot& slot, uint64_t* word) {
   DYNO_CHECK(cold_ != nullptr && old->encoding() != Encoding::kCold);
   // A hash may still be marked for fields that no longer expire, and sweeps look at what is marked.
   set_deadline_flag(slot, word, old->has_deadline());
-  EntryTable::set_node(word, Entry::make_like(old, old->type(), Encoding::kCold, 0));
+  Entry* cold = Entry::make_like(old, old->type(), Encoding::kCold, 0);
+  cold->set_has_copy(false);
+  EntryTable::set_node(word, cold);
   EntryTable::set_flags(word, EntryTable::flags(*word) | kWordCold);
   stats().cold_keys.add();
   reclaimer_->give(old);
 }
 
-void Keyspace::end_cold(const Slot& slot, uint64_t* word) {
-  const Entry* entry = EntryTable::node(*word);
+void Keyspace::warm(uint64_t* word) {
   EntryTable::set_flags(word, EntryTable::flags(*word) & ~kWordCold);
   stats().cold_keys.add(-1);
+}
+
+void Keyspace::end_cold(const Slot& slot, uint64_t* word) {
+  const Entry* entry = EntryTable::node(*word);
+  warm(word);
+  cold_->forget(index_of(slot), entry->db(), entry->key());
+}
+
+void Keyspace::end_copy(const Slot& slot, uint64_t* word) {
+  if (word == nullptr || cold_ == nullptr) return;
+  Entry* entry = EntryTable::node(*word);
+  if (!entry->has_copy()) return;
+  entry->set_has_copy(false);
   cold_->forget(index_of(slot), entry->db(), entry->key());
 }
 
@@ -224,6 +240,10 @@ void Keyspace::replace(Slot& slot, uint64_t* word, Entry* fresh) {
   if (EntryTable::flags(*word) & kWordCold) [[unlikely]]
     end_cold(slot, word);
   Entry* old = EntryTable::node(*word);
+  if (old->has_copy()) [[unlikely]] {
+    end_copy(slot, word);
+    fresh->set_has_copy(false);
+  }
   auto db = static_cast<size_t>(old->db());
   if (old->has_deadline() != fresh->has_deadline()) {
     stats().deadlines[db].add(fresh->has_deadline() ? 1 : -1);

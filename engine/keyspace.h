@@ -104,8 +104,15 @@ class Keyspace {
   // Puts `fresh` in place of the entry at `word`, whose value is freed; same key, same database.
   void replace(Slot& slot, uint64_t* word, Entry* fresh);
   // Frees the value of the entry at `word`, which is on disk. The key stays, and is cold until
-  // replace() gives it a value again.
+  // replace() gives it a value again, or warm().
   void chill(Slot& slot, uint64_t* word);
+  // The cold key at `word` counts as one with a value, which is about to be given to it, and its
+  // copy on disk stays of use: whoever calls this marks the entry that gets the value.
+  void warm(uint64_t* word);
+  // The value at `word` has changed: if there is a copy of it, that is of no use. With none at
+  // `word` nothing happens.
+  void end_copy(const Slot& slot, uint64_t* word);
+  [[nodiscard]] bool has_cold_keys() const { return cold_ != nullptr; }
   // Who is told when cold keys are no longer that. Before the first one is made.
   void set_cold_keys(ColdKeys* cold) { cold_ = cold; }
   [[nodiscard]] static int64_t cold_count();

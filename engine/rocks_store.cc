@@ -205,10 +205,6 @@ void RocksStore::Batch::put_value(SlotIndex slot, int db, std::string_view name,
 void RocksStore::Batch::erase_value(SlotIndex slot, int db, std::string_view name) {
   rep_->batch.Delete(key_of(slot, db, name)).PermitUncheckedError();
 }
-void RocksStore::Batch::erase_all_values() {
-  rep_->batch.DeleteRange(std::string(sizeof(SlotIndex), '\0'), slice(kOtherPrefix))
-      .PermitUncheckedError();
-}
 size_t RocksStore::Batch::byte_count() const {
   return rep_->batch.GetDataSize();
 }
@@ -318,6 +314,15 @@ std::string RocksStore::write(Batch& batch, bool sync) {
   options.sync = sync;
   options.disableWAL = options_.is_scratch;
   return text(rep_->db->Write(options, &batch.rep_->batch));
+}
+
+// By new files, not by a deletion of all records, which the old files would go on to hold.
+std::string RocksStore::erase_all() {
+  std::unique_lock lock(rep_->mutex);
+  if (rep_->db != nullptr) rep_->db->Close().PermitUncheckedError();
+  rep_->db.reset();
+  std::string why = text(rocksdb::DestroyDB(options_.path, rocksdb::Options()));
+  return why.empty() ? open_files() : why;
 }
 
 std::string RocksStore::sync() {

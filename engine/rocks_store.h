@@ -65,7 +65,6 @@ class RocksStore {
     // Of a scratch store.
     void put_value(SlotIndex slot, int db, std::string_view name, std::string_view bytes);
     void erase_value(SlotIndex slot, int db, std::string_view name);
-    void erase_all_values();
     [[nodiscard]] size_t byte_count() const;
     void clear();
 
@@ -97,6 +96,9 @@ class RocksStore {
   // Returns when all of the batch is in the log: handed to the system, which survives the end of
   // this process, or with `sync` on the disk, which survives the loss of power.
   [[nodiscard]] std::string write(Batch& batch, bool sync);
+  // Makes a scratch store empty, whose values nobody needs any more, and gives its files back. When
+  // that fails it takes nothing until it has succeeded.
+  [[nodiscard]] std::string erase_all();
   // Everything written before is on the disk when it returns.
   [[nodiscard]] std::string sync();
   // After a failure: tries to go on. What was written but not known to be on disk is written anew,

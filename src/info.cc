@@ -220,7 +220,8 @@ void add_spill(Spill& spill, Section& s) {
 
 void add_scratch_values(const ScratchValues& values, Section& s) {
   ScratchValues::Figures figures = values.figures();
-  s.add("storage_moved_bytes", figures.moved_bytes);
+  s.add("storage_values_written", figures.written);
+  s.add("storage_written_bytes", figures.written_bytes);
   s.add("storage_failures", figures.failures);
   s.add("storage_records_not_erased", figures.forgotten_lost);
   s.add("storage_last_error", figures.write_failure);

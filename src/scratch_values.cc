@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "src/scratch_values.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/cold_value.h"
@@ -23,8 +24,9 @@ std::string ScratchValues::open() {
   return {};
 }
 
+// Of a value with a copy nothing is written, and no other value has this mark.
 bool ScratchValues::mark(Key& key, std::string* mark) {
-  return save_cold_value(key, mark);
+  return key.entry()->has_copy() ? is_worth_disk(key.entry()) : save_cold_value(key, mark);
 }
 
 bool ScratchValues::restore(Key& key, std::string_view bytes) {
@@ -41,23 +43,30 @@ std::string ScratchValues::write(const std::vector<Leaving>& values) {
     forgets_all = std::exchange(forgets_all_, false);
     is_failing = !figures_.write_failure.empty();
   }
-  if (values.empty() && forgotten.empty() && !forgets_all && !is_failing) return {};
+  bool has_new = std::any_of(values.begin(), values.end(),
+                             [](const Leaving& each) { return !each.mark.empty(); });
+  if (!has_new && forgotten.empty() && !forgets_all && !is_failing) return {};
   bool forgets_data = false;
   if (is_failing) (void)store_.resume(&forgets_data);
   // What is written comes last: a key of the batch may have been cold, and used since.
   RocksStore::Batch records;
-  if (forgets_all) records.erase_all_values();
   for (const ColdName& name : forgotten) records.erase_value(name.slot, name.db, name.text);
   uint64_t bytes = 0;
+  uint64_t written = 0;
   for (const Leaving& each : values) {
+    if (each.mark.empty()) continue;
+    ++written;
     records.put_value(each.name.slot, each.name.db, each.name.text, each.mark);
     bytes += each.mark.size();
   }
-  std::string failure = store_.write(records, false);
+  std::string failure;
+  if (forgets_all) failure = store_.erase_all();
+  if (failure.empty()) failure = store_.write(records, false);
   {
     std::lock_guard lock(mutex_);
     if (failure.empty()) {
-      figures_.moved_bytes += bytes;
+      figures_.written_bytes += bytes;
+      figures_.written += written;
     } else {
       forgets_all_ |= forgets_all;
       forgotten_.insert(forgotten_.end(), forgotten.begin(), forgotten.end());

@@ -2,6 +2,8 @@
 //
 // Values that lie on disk only while their keys are cold (storage.mode = spill): they are written
 // when they leave memory, erased when they are of no use any more, and void when the process ends.
+// A value that comes back keeps its record until it changes, and leaves without being written
+// again.
 //
 // What is to be erased is gathered, and erased by who writes, before the values of its batch: so an
 // erasure never hits a later value of the same key. While the disk takes nothing, commands that
@@ -29,7 +31,8 @@ class ScratchValues final : public ValueStore {
   void close() { store_.close(); }
 
   struct Figures {
-    uint64_t moved_bytes = 0;  // As they were written.
+    uint64_t written = 0;  // Values that had no copy.
+    uint64_t written_bytes = 0;
     uint64_t failures = 0;
     uint64_t forgotten_lost = 0;  // Values on disk that were not erased, since too many were.
     std::string write_failure;    // Why the disk does not take values now.

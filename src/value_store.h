@@ -38,7 +38,7 @@ class ValueStore {
   // A value on its way to disk.
   struct Leaving {
     ColdName name;
-    std::string mark;  // Equal as long as the value is.
+    std::string mark;  // Equal as long as the value is; may be empty.
   };
 
   virtual ~ValueStore() = default;

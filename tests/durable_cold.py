@@ -2,12 +2,14 @@
 """More data than memory on a node that keeps it: values leave memory, come back, and survive."""
 
 import random
+import resource
 import time
 
 import resp_client
 from durable_crash import Writer, crash_cycles
 from durable_data import fill_collections, fill_moves, fill_strings
 from durable_node import Node, differences, everything
+from durable_snapshot import limit_files
 from tally import ALLOWANCE, require, same
 
 MEMORY = 40 << 20
@@ -77,6 +79,35 @@ def check(content, number):
     expected = {0: value_of(number) + b"changed", 2: b"short"}.get(change, value_of(number))
     require(content is not None and content[1] == expected, "%d: %.60r" % (number, content))
     return require((content[2] > 0) == (change == 3), "%d ends at %r" % (number, content[2]))
+
+
+def full_disk():
+    """While the disk takes nothing, what is there alone may be out of reach; nothing is lost."""
+    count = 15000
+    with Node(fsync="no", options=list(LIMIT)) as node:
+        with node.client() as client:
+            fill(client, count)
+            require(int(node.info()["storage_cold_keys"]) > count / 4, "nothing is on disk alone")
+            limit_files(node, 100)
+            written = count
+            try:
+                with node.client(timeout=2) as writer:
+                    while writer.call("SET", "cold%d" % written, value_of(written)) == b"OK":
+                        written += 1
+            except OSError:
+                pass  # Its answer waits for the disk.
+            for i in range(0, count, 500):
+                reply = client.call("GET", "cold%d" % i)
+                is_told = isinstance(reply, resp_client.Error)
+                require(reply.startswith(b"MISCONF Errors reading") if is_told
+                        else reply == value_of(i), "cold%d: %.60r" % (i, reply))
+            limit_files(node, resource.RLIM_INFINITY)
+            node.await_true("it recovers", lambda: client.call("SET", "after", "x") == b"OK", 60)
+        for end in (lambda: None, node.crash):
+            end()
+            with node.client() as client:
+                for i in range(0, written, 7):
+                    same(client.must("GET", "cold%d" % i), value_of(i))
 
 
 class Filler(Writer):

@@ -211,6 +211,29 @@ TEST_CASE("what is merged is read back, the later write wins in any order") {
   CHECK(others == 0);
 }
 
+TEST_CASE("a scratch store is emptied, and takes values again") {
+  Disk disk;
+  disk.store.close();
+  disk.options.is_scratch = true;
+  disk.options.files = nullptr;
+  REQUIRE(disk.store.open(disk.options) == "");
+  for (int round = 0; round < 3; ++round) {
+    std::string value = "value" + std::to_string(round);
+    RocksStore::Batch batch;
+    batch.put_value(kSlot, 0, "a", value);
+    REQUIRE(disk.store.write(batch, false) == "");
+    std::vector<RocksStore::KeyRead> reads(1);
+    reads[0].slot = kSlot;
+    reads[0].name = "a";
+    disk.store.read_keys(reads);
+    CHECK(reads[0].bytes == value);
+    REQUIRE(disk.store.erase_all() == "");
+    disk.store.read_keys(reads);
+    CHECK(reads[0].failure.empty());
+    CHECK(reads[0].bytes.empty());
+  }
+}
+
 TEST_CASE("other records are kept apart") {
   Disk disk;
   RocksStore::Batch batch;

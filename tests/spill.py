@@ -9,6 +9,7 @@ be read is told to who asked for it, and nothing of it outlives the process.
 import glob
 import os
 import random
+import resource
 import shlex
 import sys
 import threading
@@ -21,6 +22,7 @@ import durable_node
 import resp_client
 import tally
 from durable_node import Node
+from durable_snapshot import limit_files
 from resp_client import Error
 from server_process import free_port
 from tally import ALLOWANCE, require
@@ -241,6 +243,28 @@ def a_damaged_file_is_told():
         require(client.call("GET", "a") == (None if refused else b"b"), "reads go on")
 
 
+def a_failing_disk_is_told():
+    """Values that the disk does not take stay in memory: writes are refused, all can be read."""
+    with spilling() as node, node.client() as client:
+        written = 30000
+        fill(client, written)
+        limit_files(node, 100)
+        refusal = None
+        while refusal is None:
+            require(written < 200000, "writes are taken, though the disk takes nothing")
+            names = range(written, written + 100)
+            replies = client.pipeline([["SET", "key:%d" % i, "%d:%s" % (i, PAD)] for i in names])
+            for reply in replies:
+                if reply != b"OK":
+                    refusal = reply
+                    break
+                written += 1
+        require(refusal.startswith(b"MISCONF Errors writing to disk: "), refusal)
+        for i in range(0, written, 7):
+            reply = client.call("GET", "key:%d" % i)
+            require(reply == ("%d:%s" % (i, PAD)).encode(), "key:%d: %.60r" % (i, reply))
+
+
 def a_ring_refuses_it():
     """It is for a node alone."""
     seeds = "127.0.0.1:1:rack2:dc1:0"
@@ -260,6 +284,7 @@ CASES = [
     nothing_outlives_the_process,
     a_full_memory_is_told,
     a_damaged_file_is_told,
+    a_failing_disk_is_told,
     a_ring_refuses_it,
 ]
 
