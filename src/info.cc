@@ -233,7 +233,7 @@ void add_persistence(Server& server, std::string* text) {
   Storage::SnapshotState saved;
   saved.saved_ms = server.started_ms();
   if (storage != nullptr) saved = storage->snapshot_state();
-  bool is_failing = storage != nullptr && storage->log().is_failing();
+  bool is_failing = storage != nullptr && storage->log_figures().failing_since_ms != 0;
   Section s(text, "Persistence");
   s.add("loading", int64_t{0});
   s.add("async_loading", storage != nullptr && !storage->warm_up().is_done() ? 1 : 0);

@@ -141,6 +141,7 @@ int Server::run() {
   for (auto& thread : threads_) thread->stop();
   drivers.join();
   // Replies that wait for the disk are sent.
+  if (storage_) storage_->quiesce();
   if (spill_) spill_->stop();
   if (storage_) storage_->stop();
   for (auto& thread : threads_) thread->end();

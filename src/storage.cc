@@ -170,7 +170,7 @@ std::string Storage::start() {
   return server_.ring() == nullptr ? std::string() : warm_up_->finish();
 }
 
-void Storage::stop() {
+void Storage::quiesce() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -182,6 +182,10 @@ void Storage::stop() {
   }
   if (snapshot_thread_.joinable()) snapshot_thread_.join();
   if (warm_up_) warm_up_->stop();
+}
+
+void Storage::stop() {
+  quiesce();
   if (log_) log_->stop();
   if (replica_ != nullptr) replica_->set_log(nullptr);
   store_.close();

@@ -49,7 +49,10 @@ class Storage {
   // Begins to write and to read back. A node of a ring waits until all is there, since others will
   // ask it for digests; returns why that failed.
   [[nodiscard]] std::string start();
-  // After the network threads have ended: everything is on disk when it returns.
+  // After the network threads have ended: nothing but what others ask for is read, tended or copied
+  // any more. What is read is handed to spill.h, which therefore ends between the two.
+  void quiesce();
+  // Everything is on disk when it returns.
   void stop();
 
   // --- Network threads, for each request ---

@@ -341,6 +341,8 @@ void WriteLog::recover() {
     }
     return fail(why, {});
   }
+  // Whoever hears that it works again may write.
+  on_state_({});
   int64_t since_ms = 0;
   {
     std::lock_guard lock(mutex_);
@@ -352,7 +354,6 @@ void WriteLog::recover() {
   log_.write(LogLevel::kNotice, "the disk takes writes again",
              {{"after_ms", std::to_string(unix_time_ms() - since_ms)},
               {"slots_written_anew", std::to_string(slots.count())}});
-  on_state_({});
   advance(upto);
 }
 

@@ -44,6 +44,7 @@ def cases(long):
     yield "values leave and return", durable_cold.values_leave_and_return
     yield "kills beyond memory", durable_cold.kills, "no", 60 if long else 4
     yield "full disk beyond memory", durable_cold.full_disk
+    yield "ends while reading", durable_cold.ends_while_reading
     yield "eviction", durable_cold.eviction_takes_keys
     yield "loss at everysec", durable_crash.everysec_loses_little
     yield "answers while reading", durable_restart.at_once_and_right

@@ -110,6 +110,25 @@ def full_disk():
                     same(client.must("GET", "cold%d" % i), value_of(i))
 
 
+def ends_while_reading(times=12):
+    """A node that is told to end while it reads its data back, and lets values go, ends well."""
+    with Node(fsync="no", options=list(LIMIT)) as node:
+        with node.client() as client:
+            fill(client, 15000)
+        caught = 0
+        for turn in range(times):
+            node.shut_down()
+            node.start()
+            time.sleep(0.02 * (turn % 4))
+            with node.client() as client:
+                caught += resp_client.info(client, "persistence")["async_loading"] == "1"
+        require(caught > 0, "all was read back each time")
+        node.await_read()
+        with node.client() as client:
+            for i in range(0, 15000, 7):
+                same(client.must("GET", "cold%d" % i), value_of(i))
+
+
 class Filler(Writer):
     """Writes so much that values of all writers leave memory, and reads its own."""
 
