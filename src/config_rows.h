@@ -59,6 +59,8 @@ struct ConfigView {
 };
 
 [[nodiscard]] std::vector<ConfigRow> config_rows(Config& config, Limits& limits);
+// Those of the sections peer, admin, ring and storage.
+void add_ring_config_rows(std::vector<ConfigRow>& rows, Config& config);
 [[nodiscard]] std::vector<ConfigView> config_views();
 
 // Names compare without case, and with '.', '-' and '_' the same.

@@ -19,47 +19,15 @@
 #include "engine/reclaimer.h"
 #include "engine/stats.h"
 #include "protocol/number.h"
+#include "src/info_section.h"
 #include "src/process_memory.h"
 #include "src/ring_node.h"
-#include "src/scratch_values.h"
 #include "src/server.h"
 #include "src/slow_log.h"
-#include "src/spill.h"
 #include "src/storage.h"
 
 namespace dyno {
 namespace {
-
-class Section {
- public:
-  Section(std::string* text, std::string_view title) : text_(text) {
-    if (!text_->empty()) text_->append("\r\n");
-    text_->append("# ").append(title).append("\r\n");
-  }
-  void add(std::string_view name, std::string_view value) {
-    text_->append(name).append(":").append(value).append("\r\n");
-  }
-  void add(std::string_view name, int64_t value) { add(name, std::to_string(value)); }
-  void add_number(std::string_view name, const char* format, double value) {
-    char text[64];
-    std::snprintf(text, sizeof(text), format, value);
-    add(name, text);
-  }
-  // Bytes, and a second field for people.
-  void add_bytes(std::string_view name, int64_t bytes) {
-    add(name, bytes);
-    constexpr std::string_view kUnits[] = {"B", "K", "M", "G", "T"};
-    double value = static_cast<double>(bytes);
-    size_t unit = 0;
-    for (; value >= 1024 && unit + 1 < std::size(kUnits); ++unit) value /= 1024;
-    char text[64];
-    std::snprintf(text, sizeof(text), unit == 0 ? "%.0f%s" : "%.2f%s", value, kUnits[unit].data());
-    add(std::string(name) + "_human", text);
-  }
-
- private:
-  std::string* text_;
-};
 
 template <class Read>
 int64_t over_threads(Server& server, Read&& read) {
@@ -178,82 +146,6 @@ void add_memory(Server& server, std::string* text) {
   s.add("active_defrag_running", int64_t{0});
   s.add("lazyfree_pending_objects", server.keyspace().reclaimer().pending());
   s.add("lazyfreed_objects", server.keyspace().reclaimer().freed());
-}
-
-void add_store(const RocksStore::Figures& store, Section& s) {
-  s.add("storage_disk_bytes", store.disk_bytes);
-  s.add("storage_memory_bytes", store.memory_bytes);
-  s.add("storage_compaction_debt_bytes", store.compaction_debt_bytes);
-  s.add("storage_writes_delayed", store.is_delayed ? 1 : 0);
-  s.add("storage_cache_hits", store.cache_hits);
-  s.add("storage_cache_misses", store.cache_misses);
-}
-
-void add_storage(Storage& storage, Section& s) {
-  WriteLog::Figures log = storage.log_figures();
-  s.add("storage_queue_bytes", log.queue_bytes);
-  s.add("storage_appended_bytes", log.appended_bytes);
-  s.add("storage_batches", log.batches);
-  s.add("storage_syncs", log.syncs);
-  s.add("storage_failures", log.failures);
-  s.add("storage_dirty_slots", log.dirty_slots);
-  s.add("storage_failing_since", log.failing_since_ms / 1000);
-  s.add("storage_last_error", log.reason);
-  s.add("storage_slots_read", storage.warm_up().slots_done());
-  s.add("storage_keys_read", storage.warm_up().keys_read());
-  s.add("storage_refused_records", storage.refused_records());
-  add_store(storage.store_figures(), s);
-}
-
-void add_spill(Spill& spill, Section& s) {
-  Spill::Figures figures = spill.figures();
-  s.add("storage_cold_keys", Keyspace::cold_count());
-  s.add("storage_values_moved", figures.moved);
-  s.add("storage_moves_in_vain", figures.kept);
-  s.add("storage_values_read", figures.read);
-  s.add("storage_read_usec", figures.read_us);
-  s.add("storage_read_usec_max", figures.read_us_max);
-  s.add("storage_values_wanted", figures.wanted);
-  s.add("storage_values_not_read", figures.read_failures);
-  s.add("storage_is_stuck", figures.is_stuck ? 1 : 0);
-}
-
-void add_scratch_values(const ScratchValues& values, Section& s) {
-  ScratchValues::Figures figures = values.figures();
-  s.add("storage_values_written", figures.written);
-  s.add("storage_written_bytes", figures.written_bytes);
-  s.add("storage_failures", figures.failures);
-  s.add("storage_records_not_erased", figures.forgotten_lost);
-  s.add("storage_last_error", figures.write_failure);
-  add_store(figures.store, s);
-}
-
-void add_persistence(Server& server, std::string* text) {
-  Storage* storage = server.storage();
-  Storage::SnapshotState saved;
-  saved.saved_ms = server.started_ms();
-  if (storage != nullptr) saved = storage->snapshot_state();
-  bool is_failing = storage != nullptr && storage->log_figures().failing_since_ms != 0;
-  Section s(text, "Persistence");
-  s.add("loading", int64_t{0});
-  s.add("async_loading", storage != nullptr && !storage->warm_up().is_done() ? 1 : 0);
-  s.add("current_cow_peak", int64_t{0});
-  s.add("current_cow_size", int64_t{0});
-  s.add("rdb_changes_since_last_save", sum_stats([](ThreadStats& t) { return t.changes.get(); }));
-  s.add("rdb_bgsave_in_progress", saved.is_running ? 1 : 0);
-  s.add("rdb_last_save_time", saved.saved_ms / 1000);
-  s.add("rdb_last_bgsave_status", saved.failure.empty() ? "ok" : "err");
-  s.add("rdb_last_bgsave_time_sec", saved.took_ms < 0 ? -1 : saved.took_ms / 1000);
-  s.add("rdb_current_bgsave_time_sec", int64_t{-1});
-  s.add("rdb_saves", saved.count);
-  s.add("aof_enabled", storage != nullptr ? 1 : 0);
-  s.add("aof_rewrite_in_progress", int64_t{0});
-  s.add("aof_rewrite_scheduled", int64_t{0});
-  s.add("aof_last_bgrewrite_status", "ok");
-  s.add("aof_last_write_status", is_failing ? "err" : "ok");
-  if (storage != nullptr) add_storage(*storage, s);
-  if (server.spill() != nullptr) add_spill(*server.spill(), s);
-  if (server.scratch_values() != nullptr) add_scratch_values(*server.scratch_values(), s);
 }
 
 // A turn of a network thread's loop is what a request may have to wait for before it is looked at.
@@ -402,73 +294,6 @@ void add_keyspace(Server& server, std::string* text) {
           "keys=" + std::to_string(keys) +
               ",expires=" + std::to_string(server.keyspace().deadline_count(db)) + ",avg_ttl=0");
   }
-}
-
-void add_ring(RingNode& ring, std::string* text) {
-  Section s(text, "Ring");
-  const Topology& topology = ring.topology();
-  const Topology::Node& own = topology.node(ring.self());
-  SharedView view = ring.view();
-  LaneFigures figures = ring.figures();
-  int64_t nodes_up = 0;
-  int64_t nodes_normal = 0;
-  for (const View::NodeView& node : view->nodes) {
-    nodes_up += node.state != NodeState::kDown;
-    nodes_normal += node.state == NodeState::kNormal;
-  }
-  uint64_t frames = 0;
-  uint64_t bytes = 0;
-  uint64_t slots = 0;
-  for (const LaneFigures::Peer& peer : figures.peers) {
-    frames += peer.unacked_frames;
-    bytes += peer.unacked_bytes;
-    slots += peer.dirty_slots;
-  }
-  auto add = [&s](std::string_view name, uint64_t value) {
-    s.add(name, static_cast<int64_t>(value));
-  };
-  s.add("ring_state", node_state_name(view->nodes[ring.self()].state));
-  s.add("ring_cluster", ring.identity().cluster);
-  s.add("ring_dc", own.dc);
-  s.add("ring_rack", own.rack);
-  add("ring_incarnation", ring.identity().incarnation);
-  add("ring_nodes", topology.nodes().size());
-  s.add("ring_nodes_up", nodes_up);
-  s.add("ring_nodes_normal", nodes_normal);
-  add("ring_racks", topology.racks().size());
-  add("ring_data_centers", topology.dcs().size());
-  add("ring_hint_writes", frames);
-  add("ring_hint_bytes", bytes);
-  add("ring_hint_slots", slots);
-  add("ring_requests_waiting", figures.unanswered);
-  add("ring_pending_bytes", figures.pending_bytes);
-  add("ring_requests_forwarded", figures.counts.forwarded);
-  add("ring_requests_failed_over", figures.counts.failed_over);
-  add("ring_requests_refused", figures.counts.refused);
-  add("ring_requests_unknown", figures.counts.unknown);
-  add("ring_reads_compared", figures.counts.compared);
-  add("ring_read_repairs", figures.counts.states_merged + figures.counts.racks_behind);
-  add("ring_writes_restamped", figures.counts.restamped);
-  add("ring_gateway_writes", figures.gateways.frames);
-  add("ring_gateway_copies", figures.gateways.copies);
-  add("ring_gateways_left", figures.gateways.left);
-  add("ring_wan_bytes", figures.wan.bytes);
-  add("ring_wan_bytes_uncompressed", figures.wan.bytes_whole);
-  add("ring_wan_waits", figures.wan.waits);
-  add("ring_links_missing", figures.missing_links);
-  add("ring_links_closed", figures.closed_links);
-  add("ring_blocked_here_for_others", figures.blocked_runs);
-  Replica::Counts& counts = ring.replica().counts();
-  int64_t conflicts = counts.type_conflicts.load();
-  for (const auto& count : counts.conflicts) conflicts += count.load();
-  s.add("ring_conflicts", conflicts);
-  for (size_t type = 0; type < counts.conflicts.size(); ++type) {
-    std::string name("ring_conflicts_");
-    s.add(name.append(type_name(static_cast<Type>(type))), counts.conflicts[type].load());
-  }
-  s.add("ring_conflicts_type", counts.type_conflicts.load());
-  s.add("ring_tombstones", counts.tombstones.load());
-  s.add("ring_facts_applied", counts.applied_facts.load());
 }
 
 // Which sections the arguments ask for.

@@ -106,6 +106,7 @@ TEST_CASE("every row has a doc, a unique name, and a default of its own kind") {
     if (!row.old_alias.empty()) names.emplace_back(row.old_alias);
     const bool bound = row.text != nullptr || row.number.at != nullptr;
     CHECK(bound == (row.change != ConfigChange::kFixed));
+    if (bound) CHECK_FALSE(config_section_doc(row.name.substr(0, row.name.find('.'))).empty());
   }
   std::sort(names.begin(), names.end());
   CHECK(std::adjacent_find(names.begin(), names.end()) == names.end());
