@@ -165,7 +165,7 @@ ZRANGE <k> 0 -1 WITHSCORES
 2* ZRANGE <k> <zmin> <zmin> BYSCORE [REV] [LIMIT <limoff> <limcnt>] [WITHSCORES]
 2* ZRANGE <k> <lex> <lex> BYLEX [REV] [LIMIT <limoff> <limcnt>] ~ lex:1
 ZRANGE <k> <i> <i> [BYSCORE] [LIMIT <limoff> <limcnt>] [WITHSCORES]
-ZRANGE <k> <lex> <lex> BYLEX BYSCORE [WITHSCORES]
+ZRANGE <k> <lex> <lex> BYLEX BYSCORE WITHSCORES
 ZREVRANGE <k> <i> <i> [WITHSCORES]
 2* ZRANGEBYSCORE <k> <zmin> <zmin> [WITHSCORES] [LIMIT <limoff> <limcnt>]
 ZREVRANGEBYSCORE <k> <zmin> <zmin> [WITHSCORES] [LIMIT <limoff> <limcnt>]
