@@ -161,9 +161,12 @@ def eviction_takes_keys():
             fill(client, 20000)
             require_bounded(node, client)
             same(int(node.info()["storage_cold_keys"]), 0)
-            left = client.must("DBSIZE")
-            require(left < 12000, "%d keys are left" % left)
+            left = set(client.must("KEYS", "*"))
+            require(len(left) < 12000, "%d keys are left" % len(left))
         node.crash()
         with node.client() as client:
             node.await_read()
-            same(client.must("DBSIZE"), left)
+            found = set(client.must("KEYS", "*"))
+            same(found - left, set())
+            # A new process' memory is laid out anew, so that a few more may have to go.
+            require(len(found) > len(left) * 0.98, "%d of %d are back" % (len(found), len(left)))

@@ -21,15 +21,23 @@ import time
 import resp_client
 
 
+GIVEN_PORTS = set()
+
+
 def free_port():
-    """A port that nobody has now, and that the system gives to nobody who dials out meanwhile."""
+    """A port that nobody has now, that was not given out before, or a ring of many ports would
+    sometimes get one twice, and that the system gives to nobody who dials out meanwhile."""
     while True:
+        port = random.randrange(20000, 32000)
+        if port in GIVEN_PORTS:
+            continue
         with socket.socket() as probe:
             try:
-                probe.bind(("127.0.0.1", random.randrange(20000, 32000)))
-                return probe.getsockname()[1]
+                probe.bind(("127.0.0.1", port))
             except OSError:
-                pass
+                continue
+        GIVEN_PORTS.add(port)
+        return port
 
 
 class ServerProcess:
