@@ -3,7 +3,8 @@
 
 Every node has free ports of its own and writes a log, which is shown when a test fails.  The list
 of seeds that a node is given may name other addresses for other nodes (see HeldLink): nodes of a
-ring compare everything but addresses.
+ring compare everything but addresses.  `place`, given a node and its number, may give it addresses
+and a network of its own (see network.py).
 """
 
 import argparse
@@ -28,10 +29,12 @@ class Node:
         self.dc, self.rack, self.token = dc, rack, token
         self.port, self.peer = free_port(), free_port()
         self.admin = free_port()
+        self.host = self.peer_host = "127.0.0.1"
+        self.command = []  # What runs the server where it is to be.
         self.process = None
 
     def seed(self, port):
-        return "127.0.0.1:%d:%s:%s:%d" % (port, self.rack, self.dc, self.token)
+        return "%s:%d:%s:%s:%d" % (self.peer_host, port, self.rack, self.dc, self.token)
 
 
 class Ring:
@@ -40,7 +43,15 @@ class Ring:
     `route`, given a node that dials and the one dialed, may start a HeldLink between them, or not.
     """
 
-    def __init__(self, racks=3, nodes=1, dcs=1, options=(), route=lambda *_: None):
+    def __init__(
+        self,
+        racks=3,
+        nodes=1,
+        dcs=1,
+        options=(),
+        route=lambda *_: None,
+        place=lambda *_: None,
+    ):
         self.options = list(options)
         self.directory = tempfile.mkdtemp(prefix="dyno-ring-")
         self.nodes = [
@@ -49,6 +60,8 @@ class Ring:
             for rack in range(racks)
             for node in range(nodes)
         ]
+        for number, node in enumerate(self.nodes):
+            place(node, number)
         self.links = {}
         for dialer in self.nodes:
             for node in self.nodes:
@@ -93,9 +106,10 @@ class Ring:
             return file.read()
 
     def start(self, node):
-        words = SERVER + [
-            "--client-listen=127.0.0.1:%d" % node.port,
-            "--peer-listen=127.0.0.1:%d" % node.peer,
+        words = node.command + SERVER
+        words += [
+            "--client-listen=%s:%d" % (node.host, node.port),
+            "--peer-listen=%s:%d" % (node.peer_host, node.peer),
             "--admin-listen=127.0.0.1:%d" % node.admin,
             "--ring-dc=" + node.dc,
             "--ring-rack=" + node.rack,
@@ -136,7 +150,7 @@ class Ring:
         )
 
     def client(self, node, **options):
-        return resp_client.Client(node.port, timeout=20, **options)
+        return resp_client.Client(node.port, host=node.host, timeout=20, **options)
 
     def ring_info(self, node):
         with self.client(node) as client:

@@ -7,7 +7,6 @@ every replica, all replicas are equal, and clients were told errors of the docum
 """
 
 import random
-import threading
 import time
 import unittest
 
@@ -15,64 +14,10 @@ import local_ring
 import resp_client
 from held_link import HeldLink
 from local_ring import Ring
-
-# What OPERATING.md says of the first words of errors.
-NOT_APPLIED = (b"LOADING", b"NOREPLICAS", b"CLUSTERDOWN", b"TRYAGAIN")
-UNKNOWN = (b"UNKNOWN", b"ERR Dynomite: Failed to achieve Quorum")
-
-
-class Writer(threading.Thread):
-    """Counts, adds and sets through one node, and keeps what it was told."""
-
-    def __init__(self, ring, node, level, name):
-        super().__init__()
-        self.ring, self.node, self.level, self.name_ = ring, node, level, name
-        self.stopping = threading.Event()
-        self.surely, self.perhaps, self.errors = [], [], []
-        self.longest_seconds = 0.0
-
-    def run(self):
-        with self.ring.client(self.node) as client:
-            client.must("CLIENT", "CONSISTENCY", "WRITE", self.level)
-            number = 0
-            while not self.stopping.is_set():
-                began = time.monotonic()
-                member = "%s:%d" % (self.name_, number)
-                reply = client.call("SADD", "all", member)
-                self.keep(member, reply)
-                client.call("SET", "latest:" + self.name_, number)
-                self.longest_seconds = max(self.longest_seconds, time.monotonic() - began)
-                number += 1
-                time.sleep(0.005)
-
-    def keep(self, member, reply):
-        if not isinstance(reply, resp_client.Error):
-            self.surely.append(member)
-        elif reply.startswith(UNKNOWN):
-            self.perhaps.append(member)
-        elif not reply.startswith(NOT_APPLIED):
-            self.errors.append(reply)
-
-    def end(self):
-        self.stopping.set()
-        self.join()
+from ring_writer import NOT_APPLIED, UNKNOWN, Writer, assert_nothing_lost
 
 
 class FaultTest(unittest.TestCase):
-    def check_nothing_lost(self, ring, writers):
-        ring.await_normal(ring.nodes)
-        ring.assert_equal(["all"] + ["latest:" + writer.name_ for writer in writers])
-        surely = {member for writer in writers for member in writer.surely}
-        perhaps = {member for writer in writers for member in writer.perhaps}
-        for node in ring.nodes:
-            with ring.client(node) as client:
-                held = {member.decode() for member in client.must("SMEMBERS", "all")}
-            self.assertEqual(surely - held, set())
-            self.assertEqual(held - surely - perhaps, set())
-        for writer in writers:
-            self.assertEqual(writer.errors, [])
-            self.assertGreater(len(writer.surely), 0)
-
     def test_node_is_paused(self):
         with Ring() as ring:
             a, b, paused = ring.nodes
@@ -98,7 +43,7 @@ class FaultTest(unittest.TestCase):
                         self.assertEqual(reply, b"new")
             for writer in writers:
                 writer.end()
-            self.check_nothing_lost(ring, writers)
+            assert_nothing_lost(ring, writers)
             for writer in writers:
                 self.assertEqual(writer.perhaps, [])
                 self.assertLess(writer.longest_seconds, 2.5)
@@ -130,7 +75,7 @@ class FaultTest(unittest.TestCase):
             ring.await_normal(ring.nodes)
             for writer in writers + [each]:
                 writer.end()
-            self.check_nothing_lost(ring, writers + [each])
+            assert_nothing_lost(ring, writers + [each])
             for writer in writers:
                 self.assertEqual(writer.perhaps, [])
 
@@ -164,7 +109,7 @@ class FaultTest(unittest.TestCase):
                 ring.await_normal(ring.nodes)
                 for writer in writers:
                     writer.end()
-                self.check_nothing_lost(ring, writers)
+                assert_nothing_lost(ring, writers)
                 for writer in writers:
                     self.assertEqual(writer.perhaps, [])
                 with ring.client(sides[0]) as client:
