@@ -92,6 +92,7 @@ struct Control {
   const char* name;
   bool quick;  // Found within a few seeds, so that every test run can show it.
   dyno::simulator::Scene scene = dyno::simulator::Scene::kNone;  // In which it is sought.
+  bool dyno::PlantedFaults::*engine = nullptr;                   // A mistake in the engines.
 };
 constexpr Control kControls[] = {
     {dyno::PlantedFault::kUnagedFrontier, "unaged frontier", true,
@@ -100,18 +101,24 @@ constexpr Control kControls[] = {
     {dyno::PlantedFault::kPredecessorDropped, "predecessor dropped", true,
      dyno::simulator::Scene::kLostWithMemory},
     {dyno::PlantedFault::kFirstLaneOnly, "first lane only", true},
-    {dyno::PlantedFault::kMarksWhileDirty, "marks while dirty", false},
+    {dyno::PlantedFault::kMarksWhileDirty, "marks while dirty", true},
     {dyno::PlantedFault::kLateAnswers, "late answers", false, dyno::simulator::Scene::kLateAnswers},
-    {dyno::PlantedFault::kLiveDigestsOnly, "live digests only", false},
-    {dyno::PlantedFault::kServesEmpty, "serves empty", false,
+    {dyno::PlantedFault::kLiveDigestsOnly, "live digests only", true},
+    {dyno::PlantedFault::kServesEmpty, "serves empty", true,
      dyno::simulator::Scene::kLostWithMemory},
     {dyno::PlantedFault::kOneDonor, "one donor", true, dyno::simulator::Scene::kLostWithMemory},
     {dyno::PlantedFault::kHintCounts, "hint counts", true},
     {dyno::PlantedFault::kSkippedCounts, "skipped counts", true},
-    {dyno::PlantedFault::kNoHold, "no hold", false},
+    {dyno::PlantedFault::kNoHold, "no hold", true},
     {dyno::PlantedFault::kStaleCompare, "stale compare", true},
     {dyno::PlantedFault::kRefusesLate, "refuses late", true},
     {dyno::PlantedFault::kSameIncarnation, "same incarnation", true},
+    {dyno::PlantedFault::kNone, "whole key wins", true, dyno::simulator::Scene::kNone,
+     &dyno::PlantedFaults::whole_key_wins},
+    {dyno::PlantedFault::kNone, "no generations", true, dyno::simulator::Scene::kNone,
+     &dyno::PlantedFaults::no_generations},
+    {dyno::PlantedFault::kNone, "observed by winner", true, dyno::simulator::Scene::kNone,
+     &dyno::PlantedFaults::observed_by_winner},
 };
 
 double seconds_since(std::chrono::steady_clock::time_point started) {
@@ -125,6 +132,7 @@ int run_controls(const Arguments& arguments) {
     if (arguments.quick_controls && !control.quick) continue;
     if (!arguments.control.empty() && arguments.control != control.name) continue;
     dyno::plant(control.fault);
+    World::plant(control.engine);
     World::stage(control.scene);
     auto started = std::chrono::steady_clock::now();
     bool caught = false;
