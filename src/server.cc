@@ -85,7 +85,18 @@ Server::Server(Config& config, ConfigTable& config_table, Limits& limits)
       [](void* server) { return static_cast<Server*>(server)->other_memory_bytes_.load(); }, this);
 }
 
-Server::~Server() = default;
+Server::~Server() {
+  // Also when run() has failed at the start.
+  admin_.reset();
+  stop_disk();
+}
+
+// What the disk's threads hand values and news to ends after them.
+void Server::stop_disk() {
+  if (storage_) storage_->quiesce();
+  if (spill_) spill_->stop();
+  if (storage_) storage_->stop();
+}
 
 Replica* Server::replica() {
   if (ring_ != nullptr) return &ring_->replica();
@@ -141,9 +152,7 @@ int Server::run() {
   for (auto& thread : threads_) thread->stop();
   drivers.join();
   // Replies that wait for the disk are sent.
-  if (storage_) storage_->quiesce();
-  if (spill_) spill_->stop();
-  if (storage_) storage_->stop();
+  stop_disk();
   for (auto& thread : threads_) thread->end();
   log_.write(LogLevel::kNotice, "bye");
   return exit_code_.load();

@@ -163,6 +163,8 @@ class Server : public CommandObserver {
   [[nodiscard]] std::optional<std::string> open_storage();
   [[nodiscard]] std::optional<std::string> open_spill();
   void start_spill(ValueStore& values);
+  // After the network threads have ended, or before they begin. Everything is on disk afterwards.
+  void stop_disk();
   // Closes the largest clients while all together are over maxmemory-clients.
   void limit_client_memory();
   [[nodiscard]] int thread_count() const;

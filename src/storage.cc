@@ -249,18 +249,29 @@ void Storage::forget_traces() {
 }
 
 bool Storage::sync(int64_t timeout_ms) {
-  constexpr int64_t kLongMs = int64_t{1} << 31;
-  return log_->drain(timeout_ms == 0 ? kLongMs : timeout_ms) && store_.sync().empty();
+  constexpr int64_t kLookMs = 100;
+  int64_t end_us = timeout_ms == 0 ? INT64_MAX : monotonic_us() + timeout_ms * 1000;
+  while (!server_.stopping().load()) {
+    int64_t left_ms = (end_us - monotonic_us() + 999) / 1000;
+    if (log_->drain(std::clamp<int64_t>(left_ms, 0, kLookMs))) return store_.sync().empty();
+    if (left_ms <= kLookMs) return false;
+  }
+  return false;
 }
 
 // --- Snapshots ----------------------------------------------------------------------------------
 
 std::string Storage::snapshot(std::string_view name) {
-  namespace fs = std::filesystem;
   {
     std::lock_guard lock(mutex_);
     if (std::exchange(snapshot_state_.is_running, true)) return "a snapshot is under way";
   }
+  return make_snapshot(name);
+}
+
+// By whoever has set that one is running.
+std::string Storage::make_snapshot(std::string_view name) {
+  namespace fs = std::filesystem;
   int64_t began_us = monotonic_us();
   fs::path folder = fs::path(server_.config().storage.path.get()) / "snapshots";
   fs::path wanted = folder / name;
@@ -289,13 +300,12 @@ std::string Storage::snapshot(std::string_view name) {
 }
 
 bool Storage::begin_snapshot(std::string_view name) {
-  {
-    std::lock_guard lock(mutex_);
-    if (snapshot_state_.is_running) return false;
-  }
+  std::lock_guard lock(mutex_);
+  if (std::exchange(snapshot_state_.is_running, true)) return false;
+  // The last one's thread takes the lock no more.
   if (snapshot_thread_.joinable()) snapshot_thread_.join();
   snapshot_thread_ = std::thread([this, wanted = std::string(name)] {
-    if (std::string why = snapshot(wanted); !why.empty()) {
+    if (std::string why = make_snapshot(wanted); !why.empty()) {
       server_.log().write(LogLevel::kWarning, "a snapshot failed", {{"error", why}});
     }
   });

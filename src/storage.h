@@ -70,7 +70,7 @@ class Storage {
   // --- Commands ---
 
   // Everything that was written before is on the disk; false when it is not after `timeout_ms`
-  // (0: however long it takes).
+  // (0: however long it takes), or when the process ends.
   [[nodiscard]] bool sync(int64_t timeout_ms);
   // A copy in `storage.path`/snapshots/`name`, replacing one of that name. Returns why it failed.
   [[nodiscard]] std::string snapshot(std::string_view name);
@@ -106,6 +106,7 @@ class Storage {
   [[nodiscard]] std::string read_clock_and_flushes();
   void tend();
   [[nodiscard]] bool ends() const;
+  [[nodiscard]] std::string make_snapshot(std::string_view name);
   void forget_traces();
 
   Server& server_;

@@ -95,7 +95,9 @@ void waitaof(Context& c) {
   if (*local > 0 && storage == nullptr) {
     return c.error("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
   }
-  bool is_synced = storage != nullptr && storage->sync(*timeout_ms);
+  // The disk may need the slots that a transaction has locked, so that it does not wait.
+  bool waits = storage != nullptr && !c.in_exec;
+  bool is_synced = waits && storage->sync(*timeout_ms);
   c.reply.array(2);
   c.reply.integer(is_synced ? 1 : 0);
   c.reply.integer(0);

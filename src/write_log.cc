@@ -186,17 +186,19 @@ bool WriteLog::wait(std::unique_lock<std::mutex>& lock) {
 void WriteLog::run() {
   while (true) {
     uint64_t upto = 0;
-    std::string gone;
+    bool looks = false;
     {
       std::unique_lock lock(mutex_);
       if (!wait(lock)) break;
-      if (std::exchange(looks_, false)) gone = store_.look();
+      looks = std::exchange(looks_, false);
       writing_.clear();
       writing_.swap(queue_);
       hurries_ = false;
       upto = appended_;
       queued_.store(0, std::memory_order_relaxed);
     }
+    std::string gone;
+    if (looks && !failing_.load()) gone = store_.look();
     if (failing_.load()) {
       recover();
     } else if (!gone.empty()) {
@@ -312,6 +314,8 @@ void WriteLog::fail(const std::string& reason, std::string_view unwritten) {
     queued_.store(0, std::memory_order_relaxed);
   }
   on_state_(reason);
+  // Whoever waits for room in the queue is refused now.
+  on_progress_();
   if (!is_new) return;
   log_.write(LogLevel::kWarning, "the disk fails: writes are refused, reads go on",
              {{"error", reason}});

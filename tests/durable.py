@@ -18,6 +18,7 @@ import durable_cold
 import durable_crash
 import durable_damage
 import durable_data
+import durable_end
 import durable_node
 import durable_restart
 import durable_ring
@@ -45,6 +46,9 @@ def cases(long):
     yield "kills beyond memory", durable_cold.kills, "no", 60 if long else 4
     yield "full disk beyond memory", durable_cold.full_disk
     yield "ends while reading", durable_cold.ends_while_reading
+    yield "starts that fail late", durable_end.start_fails
+    yield "snapshots at once", durable_end.many_save_at_once
+    yield "ends while others wait", durable_end.ends_while_others_wait
     yield "eviction", durable_cold.eviction_takes_keys
     yield "loss at everysec", durable_crash.everysec_loses_little
     yield "answers while reading", durable_restart.at_once_and_right
