@@ -66,6 +66,7 @@ def cases(long):
     yield "figures", durable_snapshot.figures
     yield "a node of a ring is killed", durable_ring.one_is_killed, "always"
     yield "all of a ring are killed", durable_ring.all_are_killed, "always", 10 if long else 1
+    yield "hints are lost", durable_ring.hints_are_lost
 
 
 def main():

@@ -17,8 +17,8 @@ GONE = (OSError, resp_client.Closed)
 class DurableRing(Ring):
     """Each node has a directory of its own, which outlives its processes."""
 
-    def __init__(self, fsync, level):
-        options = ["--storage-mode=durable", "--storage-fsync=" + fsync]
+    def __init__(self, fsync, level, more=()):
+        options = ["--storage-mode=durable", "--storage-fsync=" + fsync, *more]
         options += ["--ring-read-consistency=" + level, "--ring-write-consistency=" + level]
         super().__init__(options=options)
 
@@ -29,9 +29,9 @@ class DurableRing(Ring):
         self.options = shared
 
 
-def ring(fsync, level):
+def ring(fsync, level, more=()):
     local_ring.SERVER[:] = durable_node.SERVER
-    return DurableRing(fsync, level)
+    return DurableRing(fsync, level, more)
 
 
 def write(nodes, number, acked, stop):
@@ -124,3 +124,41 @@ def all_are_killed(fsync, cycles):
             check(three, acked)
         print("ring, %s: %d writes answered by a quorum" %
               (fsync, sum(least for least, _ in acked.values())))
+
+
+def hints_are_lost(count=6000):
+    """What a node missed is found again, though more than is kept, and those who kept it are killed.
+
+    The writes are in the data of those who have them, and digests tell which slots differ.
+    """
+    with ring("everysec", "dc_quorum", ["--ring-hint-limit=1mb"]) as three:
+        one, other, away = three.nodes
+        names = ["k%d" % i for i in range(count)]
+        with three.client(one) as client:
+            client.pipeline([("SET", name, "before") for name in names[: count // 2]])
+            three.await_settled()
+            three.kill(away)
+            for begin in range(0, count, 500):
+                group = names[begin : begin + 500]
+                commands = [("DEL", name) if name.endswith("3") else ("SET", name, name + "x" * 1000)
+                            for name in group]
+                require(not any(isinstance(reply, resp_client.Error)
+                                for reply in client.pipeline(commands)), "writes are refused")
+            three.await_true("hints outgrow their bound",
+                             lambda: int(three.ring_info(one)["ring_hint_slots"]) > 0)
+            client.must("WAITAOF", 1, 0, 0)
+        with three.client(other) as client:
+            client.must("WAITAOF", 1, 0, 0)
+        for node in (one, other):
+            three.kill(node)
+        for node in three.nodes:
+            three.start(node)
+        three.await_normal(three.nodes)
+        three.await_settled()
+        three.assert_equal(names[::7])
+        for node in three.nodes:
+            with three.client(node) as client:
+                same(client.must("DBSIZE"), sum(not name.endswith("3") for name in names))
+                for name, value in zip(names, client.pipeline([("GET", name) for name in names])):
+                    wanted = None if name.endswith("3") else (name + "x" * 1000).encode()
+                    same((node.port, name, value), (node.port, name, wanted))
