@@ -127,7 +127,7 @@ def all_are_killed(fsync, cycles):
 
 
 def hints_are_lost(count=6000):
-    """What a node missed is found again, though more than is kept, and those who kept it are killed.
+    """What a node missed is found again, though more than is kept, and its keepers are killed.
 
     The writes are in the data of those who have them, and digests tell which slots differ.
     """
@@ -140,8 +140,10 @@ def hints_are_lost(count=6000):
             three.kill(away)
             for begin in range(0, count, 500):
                 group = names[begin : begin + 500]
-                commands = [("DEL", name) if name.endswith("3") else ("SET", name, name + "x" * 1000)
-                            for name in group]
+                commands = [
+                    ("DEL", name) if name.endswith("3") else ("SET", name, name + "x" * 1000)
+                    for name in group
+                ]
                 require(not any(isinstance(reply, resp_client.Error)
                                 for reply in client.pipeline(commands)), "writes are refused")
             three.await_true("hints outgrow their bound",
