@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "src/peer_link.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,11 +16,25 @@ namespace {
 constexpr size_t kReadBytes = size_t{64} << 10;
 // What one wake-up takes from one link before others have their turn.
 constexpr size_t kTurnBytes = size_t{1} << 20;
+// A connection on which the other system acknowledges nothing for so long is over, and dialed anew.
+// Left alone, it would be tried ever more rarely, and come back minutes after the network.
+constexpr unsigned kUnacknowledgedMs = 10'000;
+// After so long without a word, ask whether the other end is still there.
+constexpr int kKeepAliveS = 5;
+
+void limit_silence(int fd) {
+  int on = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &kKeepAliveS, sizeof kKeepAliveS);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &kKeepAliveS, sizeof kKeepAliveS);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnacknowledgedMs, sizeof kUnacknowledgedMs);
+}
 
 }  // namespace
 
 PeerLink::PeerLink(EventLoop& loop, int fd, Role given_role)
     : LoopMember{false}, role(given_role), loop_(loop), fd_(fd), events_(EPOLLIN) {
+  limit_silence(fd_);
   loop_.add(fd_, events_, this);
 }
 

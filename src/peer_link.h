@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One connection to another node: its socket, what was read and is not yet a whole message, what is
-// to be written. Belongs to one network thread. What it carries is the lane's business
-// (ring/lane.h).
+// to be written. Belongs to one network thread. It is over when the system at its other end has
+// acknowledged nothing for ten seconds. What it carries is the lane's business (ring/lane.h).
 #pragma once
 
 #include <cstddef>

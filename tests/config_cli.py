@@ -115,18 +115,31 @@ class Cases:
 
     def case_bad_rings(self):
         own = '[ring]\nrack = "r1"\n'
+        racks = ", ".join('"h%d:1:s%d:dc1:0"' % (i, i) for i in range(300))
         for text, expected in (
             ('tokens = ["4294967296"]\nseeds = ["h:1:r2:dc1:0"]', "from 0 to 4294967295"),
             ('tokens = ["-1"]\nseeds = ["h:1:r2:dc1:0"]', "from 0 to 4294967295"),
             ('tokens = []\nseeds = ["h:1:r2:dc1:0"]', "ring.tokens: expected at least one"),
+            ('tokens = [""]\nseeds = ["h:1:r2:dc1:0"]', "ring.tokens: expected at least one"),
+            ('tokens = ["1e3"]\nseeds = ["h:1:r2:dc1:0"]', "from 0 to 4294967295"),
+            ('tokens = ["%d"]\nseeds = ["h:1:r2:dc1:0"]' % (1 << 128), "from 0 to 4294967295"),
+            ('tokens = ["7", "7"]\nseeds = ["h:1:r2:dc1:0"]', "token 7 twice in rack 'r1'"),
             ('seeds = ["h:1:r2:dc1"]', "expected host:port:rack:dc:token"),
             ('seeds = ["h:0:r2:dc1:0"]', "expected a port from 1 to 65535"),
             ('seeds = ["h:65536:r2:dc1:0"]', "expected a port from 1 to 65535"),
             ('seeds = ["h:1:r2:dc1:99999999999"]', "a token from 0 to 4294967295"),
+            ('seeds = ["h:1:r2:dc1:-1"]', "a token from 0 to 4294967295"),
+            ('seeds = ["h:1:r2:dc1:0x10"]', "a token from 0 to 4294967295"),
+            ('seeds = [":1:r2:dc1:0"]', "expected a host"),
+            ('seeds = ["h:1::dc1:0"]', "rack '': expected 1 to 64 bytes"),
+            ('seeds = ["h:1:%s:dc1:0"]' % ("r" * 65), "expected 1 to 64 bytes"),
+            ('seeds = ["h:1:r:2:dc1:0"]', "expected host:port:rack:dc:token"),
+            ('dc = "d:1"\nseeds = ["h:1:r2:dc1:0"]', "expected no colon"),
             ('seeds = ["h:1:r2:dc1:7", "i:1:r2:dc1:7"]', "token 7 twice in rack 'r2'"),
             ('seeds = ["h:1:r2:dc1:0", "h:1:r3:dc1:0"]', "two nodes at h:1"),
             ('seeds = ["h:1:r2:dc1:0", "i:1:R2:dc1:9"]', "expected one spelling"),
             ('seeds = ["h:1:r2:dc1:0", "i:1:r3:DC1:9"]', "expected one spelling"),
+            ("seeds = [%s]" % racks, "301 racks: expected at most 255"),
             ('read_consistency = "dc_two"', "ring.read_consistency: expected"),
             ('timeout = 0\nseeds = ["h:1:r2:dc1:0"]', "ring.timeout: expected"),
             ('seeds = ["h:1:r2:dc1:0"]\n[peer]\nlisten = "127.0.0.1:0"', "peer.listen: expected"),

@@ -124,6 +124,76 @@ TEST_CASE("a frame that cannot be applied is not acknowledged, and comes again")
   CHECK(ring.lanes[0]->describe().find("from 1 lane 0 next 2") != std::string::npos);
 }
 
+TEST_CASE("a stamp of the far future closes the link, and nothing of it is kept") {
+  SmallRing ring;
+  ring.stores[0]->latest = 1000;
+  Batch batch;
+  batch.first = 1;
+  batch.frames = {{1, "a=1@256;"}, {2, "b=1@1001;"}};
+  std::string bytes;
+  write_message(MessageKind::kBatch, 0, batch, &bytes);
+  ring.lanes[0]->accepted(ring.now, 110, bytes);
+  REQUIRE(ring.lanes[0]->drain().closes.size() == 1);
+  CHECK(ring.lanes[0]->drain().closes[0].reason == "a stamp of the far future");
+  CHECK(ring.stores[0]->registers["a"].value == "1");
+  CHECK_FALSE(ring.stores[0]->registers.contains("b"));
+}
+
+TEST_CASE("a request at a level that there is not closes the link") {
+  SmallRing ring;
+  Forward forward;
+  forward.hops = 1;
+  forward.level = 9;
+  forward.write = true;
+  forward.keys.push_back({0, "a"});
+  forward.command = "a=1";
+  std::string bytes;
+  write_message(MessageKind::kForward, 7, forward, &bytes);
+  ring.lanes[0]->accepted(ring.now, 110, bytes);
+  Outbox& box = ring.lanes[0]->drain();
+  CHECK(box.runs.empty());
+  REQUIRE(box.closes.size() == 1);
+  CHECK(box.closes[0].reason == "a broken forward");
+}
+
+TEST_CASE("answers that nobody asked for change nothing") {
+  SmallRing ring;
+  std::string bytes;
+  ForwardReply reply{0, "+OK\r\n"};
+  CompareAnswer answer;
+  answer.keys.push_back({~uint64_t{0}, 0, "a=1@256;"});
+  Held held{true};
+  for (uint64_t id : {uint64_t{0}, uint64_t{1}, ~uint64_t{0}}) {
+    write_message(MessageKind::kReply, id, reply, &bytes);
+    write_message(MessageKind::kCompareAnswer, id, answer, &bytes);
+    write_message(MessageKind::kHeld, id, held, &bytes);
+  }
+  CHECK(ring.lanes[0]->received(ring.now, 1, bytes) == bytes.size());
+  Outbox& box = ring.lanes[0]->drain();
+  CHECK(box.hangups.empty());
+  CHECK(box.answers.empty());
+  CHECK(ring.stores[0]->registers.empty());
+  CHECK(ring.lanes[0]->is_linked(1));
+}
+
+TEST_CASE("an answer that cannot be ends the link") {
+  for (bool is_ack : {true, false}) {
+    SmallRing ring;
+    std::string bytes;
+    Ack ack;
+    ack.through = 1000;  // So many frames were never sent.
+    ForwardReply reply{3, "+OK\r\n"};
+    if (is_ack) {
+      write_message(MessageKind::kAck, 0, ack, &bytes);
+    } else {
+      write_message(MessageKind::kReply, 1, reply, &bytes);
+    }
+    ring.lanes[0]->received(ring.now, 1, bytes);
+    REQUIRE(ring.lanes[0]->drain().hangups.size() == 1);
+    CHECK_FALSE(ring.lanes[0]->is_linked(1));
+  }
+}
+
 TEST_CASE("the lane of a hello is told from its first bytes") {
   SmallRing ring;
   Hello hello = hello_of(ring, 1);

@@ -48,6 +48,7 @@ class RegisterStore : public Store {
       if (end == std::string::npos || sign > end || equals > sign) return {Refusal::kBroken, 0, {}};
       Register reg{std::stoull(text.substr(sign + 1, end - sign - 1)),
                    text.substr(equals + 1, sign - equals - 1)};
+      if (reg.stamp > latest) return {Refusal::kTooEarly, 0, {}};
       Register& own = registers[text.substr(at, equals - at)];
       if (own.stamp > reg.stamp) applied.dominated = own.stamp;
       if (reg.stamp > own.stamp) own = reg;
@@ -99,6 +100,7 @@ class RegisterStore : public Store {
   Stamp next_stamp() { return last_ = (last_ / 256 + 1) * 256 + rack_; }
 
   std::map<std::string, Register> registers;
+  Stamp latest = ~Stamp{0};  // What is later is of the far future.
 
  private:
   const uint8_t rack_;
