@@ -30,6 +30,8 @@ KINDS = [
     ("hash of 10 one by one", 10, [f"HSET {{key}} f{i} {VALUE}" for i in range(10)]),
     ("set of 10 one by one", 10, [f"SADD {{key}} member:{i:08}" for i in range(10)]),
     ("zset of 10 one by one", 10, [f"ZADD {{key}} {i} member:{i:08}" for i in range(10)]),
+    ("hash of 10 incremented", 10, [f"HINCRBY {{key}} f{i} 1" for i in range(10)]),
+    ("zset of 10 incremented", 10, [f"ZINCRBY {{key}} {i} member:{i:08}" for i in range(10)]),
     ("list of 10 at once", 0, ["RPUSH {key}" + f" {VALUE}" * 10]),
     ("list of 10 one by one", 10, [f"RPUSH {{key}} {VALUE}"] * 10),
 ]

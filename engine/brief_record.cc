@@ -25,17 +25,18 @@ constexpr uint32_t kHasCounter = 1U << 19;
 constexpr uint32_t kHasFieldDeadlines = 1U << 20;
 constexpr unsigned kStampsShift = 21;
 constexpr unsigned kListShift = 23;
+constexpr uint32_t kHasCounters = 1U << 25;
 
 enum Form : uint32_t { kNone, kSmall, kObject };
 constexpr uint32_t kFormMask = 3;
 // What it owns.
 constexpr uint32_t kOwned =
-    kHasFieldDeadlines | kFormMask << kStampsShift | kFormMask << kListShift;
+    kHasFieldDeadlines | kHasCounters | kFormMask << kStampsShift | kFormMask << kListShift;
 
 constexpr size_t kHeadBytes = sizeof(uint32_t) + sizeof(Stamp);
 constexpr size_t kVarintBytesMax = 10;
 constexpr size_t kBytesMax = kHeadBytes + (kStampCount + 2) * kVarintBytesMax + sizeof(Digest) +
-                             3 * sizeof(void*) + CounterBytes::kBytesMax;
+                             4 * sizeof(void*) + CounterBytes::kBytesMax;
 
 std::array<Stamp*, kStampCount> stamps_of(KeyRecord& record) {
   return {&record.base, &record.type_stamp, &record.clear, &record.deadline_stamp,
@@ -91,6 +92,11 @@ uint8_t* write_owned(uint8_t* at, KeyRecord& record, uint32_t* head) {
     record.list.reset();
   }
   if (list == kObject) at = put(at, record.list.release());
+  if (record.counters != nullptr) {
+    *head |= kHasCounters;
+    record.counters->pack();
+    at = put(at, record.counters.release());
+  }
   *head |= stamps << kStampsShift | list << kListShift;
   return at;
 }
@@ -111,6 +117,7 @@ const uint8_t* read_owned(const uint8_t* at, uint32_t head, KeyRecord* record) {
     record->make_list().ids = ItemIds(chunk, size);
   }
   if (list == kObject) record->list.reset(take<ListRecord*>(&at));
+  if ((head & kHasCounters) != 0) record->counters.reset(take<CounterMap*>(&at));
   return at;
 }
 
@@ -131,9 +138,11 @@ bool BriefRecord::can_tell(const KeyRecord& record) {
   if (record.list != nullptr && !(record.list->dead.empty() && record.list->dying.empty())) {
     return false;
   }
-  if (record.counters == nullptr) return record.type != Type::kString || record.base != 0;
-  return record.type == Type::kString && record.base == 0 && record.counters->size() == 1 &&
-         CounterBytes::can_tell(record.counters->begin()->second);
+  if (record.type != Type::kString) return true;
+  if (record.counters == nullptr) return record.base != 0;
+  const SharedCounter* counter = record.counter(Type::kString, {});
+  return counter != nullptr && record.counters->size() == 1 && record.base == 0 &&
+         CounterBytes::can_tell(*counter);
 }
 
 BriefRecord* BriefRecord::write(KeyRecord& record, BriefRecord* old) {
@@ -154,11 +163,13 @@ BriefRecord* BriefRecord::write(KeyRecord& record, BriefRecord* old) {
     at = write_varint(at, static_cast<uint64_t>(record.deadline_ms));
   }
   if (has_digest(head)) at = put(at, record.digest);
-  at = write_owned(at, record, &head);
-  if (record.counters != nullptr) {
+  if (record.type == Type::kString && record.counters != nullptr) {
     head |= kHasCounter;
-    at = CounterBytes::write(at, record.counters->begin()->second, counter_stamps(record));
-    record.counters.reset();
+    const std::unique_ptr<CounterMap> counters = std::move(record.counters);
+    const SharedCounter& counter = counters->all().begin()->second;
+    at = CounterBytes::write(write_owned(at, record, &head), counter, counter_stamps(record));
+  } else {
+    at = write_owned(at, record, &head);
   }
   put(bytes.data(), head);
 
@@ -237,8 +248,8 @@ Stamp BriefRecord::latest() const {
   return take<Stamp>(&at);
 }
 
-bool BriefRecord::has_counter() const {
-  return (head() & kHasCounter) != 0;
+bool BriefRecord::has_counters() const {
+  return (head() & (kHasCounter | kHasCounters)) != 0;
 }
 
 }  // namespace dyno

@@ -5,12 +5,13 @@
 // it, since most of a key's stamps are that of its last write.
 //
 //   brief   := head:u32 latest:u64 [base] [type_stamp] [clear] [deadline_stamp] [other_stamp]
-//              [deadline_ms:varint] [digest:16] [stamps] [field deadlines] [list] [counter]
+//              [deadline_ms:varint] [digest:16] [stamps] [field deadlines] [list] [counters]
+//              [counter]
 //   head    := db:4 type:4, of each optional stamp its code (stamp_code.h; near is the base), for
-//              deadline_ms, field deadlines and counter one bit each: it is there; for stamps and
-//              list two: none, small, object
-//   stamps, field deadlines, list := address:u64; of a small list followed by size:varint
-//   counter := see counter_bytes.h; near is clear or, without one, deadline_stamp
+//              deadline_ms, field deadlines, counters and counter one bit each: it is there; for
+//              stamps and list two: none, small, object
+//   stamps, field deadlines, list, counters := address:u64; of a small list followed by size:varint
+//   counter := a string's own, see counter_bytes.h; near is clear or, without one, deadline_stamp
 //
 // Small are a map of one block and a list whose identities are one chunk: the address is that of
 // the block or chunk. The digest of a string is not kept, since its stamps tell it.
@@ -38,7 +39,7 @@ class BriefRecord {
 
   [[nodiscard]] int db() const;
   [[nodiscard]] Stamp latest() const;
-  [[nodiscard]] bool has_counter() const;
+  [[nodiscard]] bool has_counters() const;
 
  private:
   // All but what it owns and the counter; returns where those begin.

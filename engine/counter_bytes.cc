@@ -63,9 +63,12 @@ const uint8_t* read_total(const uint8_t* at, const StampCode& stamps, Total* tot
 }  // namespace
 
 bool CounterBytes::can_tell(const SharedCounter& counter) {
-  return counter.type() == Type::kString && !counter.is_settling() &&
-         counter.totals().size() <= kTotalsMax && counter.observed().size() <= kTotalsMax &&
-         counter.base().text.size() <= kTextMax;
+  const SharedCounter::Base& base = counter.base();
+  const bool is_score = base.exists && counter.type() == Type::kZSet;
+  const size_t text_max = base.exists && !is_score ? kTextMax : 0;
+  return !counter.is_settling() && counter.totals().size() <= kTotalsMax &&
+         counter.observed().size() <= kTotalsMax && base.text.size() <= text_max &&
+         (is_score || base.score == 0);
 }
 
 uint8_t* CounterBytes::write(uint8_t* at, const SharedCounter& counter, const StampCode& stamps) {
@@ -73,7 +76,10 @@ uint8_t* CounterBytes::write(uint8_t* at, const SharedCounter& counter, const St
   *at++ = static_cast<uint8_t>(counter.totals().size() | counter.observed().size() << kCountBits |
                                stamps.of(base.stamp) << kBaseShift | (base.exists ? kExists : 0));
   at = stamps.write(at, base.stamp);
-  if (base.exists) {
+  if (base.exists && counter.type() == Type::kZSet) {
+    std::memcpy(at, &base.score, sizeof(base.score));
+    at += sizeof(base.score);
+  } else if (base.exists) {
     at = write_varint(at, base.text.size());
     std::memcpy(at, base.text.data(), base.text.size());
     at += base.text.size();
@@ -88,7 +94,10 @@ void CounterBytes::read(const uint8_t* at, const StampCode& stamps, SharedCounte
   SharedCounter::Base base;
   base.exists = (head & kExists) != 0;
   at = stamps.read(at, head >> kBaseShift, &base.stamp);
-  if (base.exists) {
+  if (base.exists && counter->type() == Type::kZSet) {
+    std::memcpy(&base.score, at, sizeof(base.score));
+    at += sizeof(base.score);
+  } else if (base.exists) {
     uint64_t size;
     at = read_varint(at, &size);
     base.text.assign(reinterpret_cast<const char*>(at), size);

@@ -2,9 +2,9 @@
 //
 // A counter in some dozen bytes, as long as few have written it.
 //
-//   counter  := head:u8 [stamp] [text] total*     the base; totals first, then observed ones
-//   head     := totals:2 observed:2 stamp:2 exists:1          low bits first; see stamp_code.h
-//   text     := size:varint byte[size]            if it exists
+//   counter  := head:u8 [stamp] [text | score] total*     the base; totals first, then observed
+//   ones head     := totals:2 observed:2 stamp:2 exists:1          low bits first; see stamp_code.h
+//   text     := size:varint byte[size]            if it exists, as a score of eight bytes does
 //   total    := head:u8 actor:varint [stamp] [generation] whole [part]
 //   head     := stamp:2 generation:2 is_wide:1 has_part:1
 //   actor    := incarnation, rack:8               low bits last
@@ -30,12 +30,12 @@ struct CounterBytes {
   static constexpr size_t kTotalBytesMax = 1 + 5 + 2 * 10 + 16 + kPartBytes;
   static constexpr size_t kBytesMax = 1 + 10 + 1 + kTextMax + 2 * kTotalsMax * kTotalBytesMax;
 
-  // Whether it can be told so: a string's, which nothing is noted of that is to be collected.
+  // Whether it can be told so: nothing is noted of it that is to be collected.
   [[nodiscard]] static bool can_tell(const SharedCounter& counter);
   // There is room for kBytesMax; returns the end.
   [[nodiscard]] static uint8_t* write(uint8_t* at, const SharedCounter& counter,
                                       const StampCode& stamps);
-  // Into an empty counter.
+  // Into an empty counter of that type.
   static void read(const uint8_t* at, const StampCode& stamps, SharedCounter* counter);
 };
 

@@ -32,20 +32,22 @@ void KeyState::collect_list(Stamp horizon) {
 
 void KeyState::collect_counters(Stamp horizon, Stamp now) {
   KeyRecord& record = *record_;
-  for (auto at = record.counters->begin(); at != record.counters->end();) {
-    SharedCounter& counter = at->second;
-    std::string_view element = KeyRecord::bare_element(at->first);
+  std::vector<std::string> names;
+  record.counters->for_each([&](std::string_view name, const SharedCounter& counter) {
+    const SharedCounter::Cut cut = this->cut(KeyRecord::bare_element(name), counter);
+    if (counter.is_settling() || !counter.has_unobserved({cut.base, 0})) names.emplace_back(name);
+  });
+  for (const std::string& name : names) {
+    SharedCounter& counter = *record.counters->find(name);
+    std::string_view element = KeyRecord::bare_element(name);
     const SharedCounter::Cut cut = this->cut(element, counter);
-    if (!counter.collect({cut.base, 0}, horizon, now)) {
-      ++at;
-      continue;
-    }
+    if (!counter.collect({cut.base, 0}, horizon, now)) continue;
     // Only the base is left: an element like any other, or nothing.
     if (counter.type() == record.type && counter.has_base(cut)) {
       subtract(counter_terms(element, counter));
       put_element(element_hash(element), 0, counter.base().stamp);
     }
-    at = record.counters->erase(at);
+    record.counters->erase(name);
   }
   if (record.counters->empty()) record.counters.reset();
 }
@@ -66,7 +68,7 @@ void KeyState::settle_expiry(FrameWriter& told) {
   const Stamp upto = make_stamp(record_->deadline_ms, 0, 1);
   told.add(record_->db, name_, {.kind = FactKind::kClear, .stamp = upto});
   if (record_->counters != nullptr) {
-    for (auto& [name, counter] : *record_->counters) {
+    for (auto& [name, counter] : record_->counters->all()) {
       observe_older(KeyRecord::bare_element(name), counter, upto, told);
     }
   }
@@ -97,7 +99,7 @@ void KeyState::collect_deadlines(Stamp horizon, FrameWriter* told) {
     if (record.counters != nullptr && told != nullptr) {
       settle_expiry(*told);
     } else if (record.counters != nullptr) {
-      for (auto& each : *record.counters) each.second.forget({expiry, expiry});
+      for (auto& each : record.counters->all()) each.second.forget({expiry, expiry});
     }
     set_deadline(0, -1);
   }
@@ -147,10 +149,11 @@ bool KeyState::awaits_more(Stamp horizon) const {
   }
   if (record.sketch != nullptr && !record.sketch->recent.empty()) return true;
   if (record.counters == nullptr) return false;
-  return std::any_of(record.counters->begin(), record.counters->end(), [&](const auto& each) {
-    std::string_view element = KeyRecord::bare_element(each.first);
-    return !each.second.has_unobserved(cut(element, each.second));
+  bool awaits = false;
+  record.counters->for_each([&](std::string_view name, const SharedCounter& counter) {
+    awaits |= !counter.has_unobserved(cut(KeyRecord::bare_element(name), counter));
   });
+  return awaits;
 }
 
 bool KeyState::collect(Stamp horizon, Stamp now, FrameWriter* told) {

@@ -163,9 +163,9 @@ class Export {
 
   void counters() {
     if (state_->counters != nullptr) {
-      for (const auto& [name, counter] : *state_->counters) {
+      state_->counters->for_each([&](std::string_view name, const SharedCounter& counter) {
         this->counter(KeyRecord::bare_element(name), counter);
-      }
+      });
     }
     field_deadlines();
     if (state_->shelved_deadlines == nullptr) return;

@@ -320,7 +320,7 @@ void KeyMerge::refresh(Type type, std::string_view element, const SharedCounter&
 
 void KeyMerge::refresh_counters() {
   if (state_->counters == nullptr) return;
-  for (const auto& [name, counter] : *state_->counters) {
+  for (const auto& [name, counter] : state_->counters->all()) {
     refresh(counter.type(), KeyRecord::bare_element(name), counter);
   }
 }

@@ -27,6 +27,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/counter_map.h"
 #include "engine/entry.h"
 #include "engine/item_ids.h"
 #include "engine/shared_counter.h"
@@ -82,7 +83,7 @@ struct KeyRecord {
   StampMap stamps;
   // Fields, members: when they were removed. By element_name(), as counters.
   std::unique_ptr<std::map<std::string, Stamp, std::less<>>> gone;
-  std::unique_ptr<std::map<std::string, SharedCounter, std::less<>>> counters;
+  std::unique_ptr<CounterMap> counters;
   // Stamps of the deadlines of fields that are here and will expire, by DigestHash::element. The
   // times are in the hash.
   std::unique_ptr<StampMap> field_deadlines;
@@ -110,16 +111,12 @@ struct KeyRecord {
     return name.substr(1);
   }
   [[nodiscard]] SharedCounter* counter(Type of, std::string_view element) const {
-    if (counters == nullptr) return nullptr;
-    auto at = counters->find(element_name(of, element));
-    return at == counters->end() ? nullptr : &at->second;
+    return counters == nullptr ? nullptr : counters->find(element_name(of, element));
   }
-  // An empty one, in place of none.
+  // An empty one, where there is none.
   SharedCounter& add_counter(Type of, std::string_view element) {
-    if (counters == nullptr) {
-      counters = std::make_unique<std::map<std::string, SharedCounter, std::less<>>>();
-    }
-    return counters->try_emplace(element_name(of, element), of).first->second;
+    if (counters == nullptr) counters = std::make_unique<CounterMap>();
+    return counters->add(element_name(of, element));
   }
   // What it keeps of what is gone, as Replica::Counts::tombstones counts.
   [[nodiscard]] int64_t trace_count() const {

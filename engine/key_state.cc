@@ -74,7 +74,8 @@ uint64_t KeyState::stamp_word() const {
 // While the floor changes, the digest of a counter differs from what its stamps tell.
 bool KeyState::is_brief() const {
   return BriefRecord::can_tell(*record_) &&
-         (record_->counters == nullptr || record_->digest == string_digest());
+         (record_->type != Type::kString || record_->counters == nullptr ||
+          record_->digest == string_digest());
 }
 
 KeyState::~KeyState() {
@@ -86,6 +87,7 @@ KeyState::~KeyState() {
   } else if (is_worth_keeping() && is_brief()) {
     word = ReplicaSlot::word(BriefRecord::write(*record_, std::exchange(brief_, nullptr)));
   } else if (is_worth_keeping()) {
+    if (record_->counters != nullptr) record_->counters->pack();
     if (!is_kept) {
       auto* kept = new KeyRecord(std::move(scratch_));
       kept->name = name_;
@@ -288,9 +290,9 @@ void KeyState::add_counter_terms(std::string_view element, const SharedCounter& 
 
 void KeyState::add_all_counter_terms(int sign) {
   if (record_->counters == nullptr) return;
-  for (auto& [name, counter] : *record_->counters) {
+  record_->counters->for_each([&](std::string_view name, const SharedCounter& counter) {
     add_counter_terms(KeyRecord::bare_element(name), counter, sign);
-  }
+  });
 }
 
 SharedCounter& KeyState::make_counter(Type type, std::string_view element, bool was_there,

@@ -55,7 +55,7 @@ void Origin::Write::emit_total(std::string_view element, Type type, const Total&
 // the command, so it is observed, lest it shows beside what the command writes.
 void Origin::Write::claim(Type type, Stamp stamp) {
   if (state_->type != type && state_->counters != nullptr) {
-    for (auto& each : *state_->counters) {
+    for (auto& each : state_->counters->all()) {
       SharedCounter& counter = each.second;
       if (counter.type() != type) continue;
       std::string_view element = KeyRecord::bare_element(each.first);
@@ -75,7 +75,7 @@ void Origin::Write::clear(Stamp stamp) {
 
 void Origin::Write::observe_counters(Stamp stamp) {
   if (state_->counters == nullptr) return;
-  for (auto& each : *state_->counters) {
+  for (auto& each : state_->counters->all()) {
     SharedCounter& counter = each.second;
     std::string_view element = KeyRecord::bare_element(each.first);
     emit_observed(element, counter, stamp);

@@ -176,12 +176,12 @@ Digest recomputed_version(KeyState& state, Key& key) {
     });
   }
   if (state->counters != nullptr) {
-    for (const auto& [name, counter] : *state->counters) {
+    state->counters->for_each([&](std::string_view name, const SharedCounter& counter) {
       std::string_view element = KeyRecord::bare_element(name);
-      if (counter.type() != state->type) continue;
+      if (counter.type() != state->type) return;
       sum += state.counter_terms(element, counter);
       add_field_deadline(state.element_hash(element));
-    }
+    });
   }
   sum += state.deadline_term();
   return sum;

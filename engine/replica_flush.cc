@@ -57,6 +57,7 @@ KeyRecord* without_digest(uint64_t word, const std::string& name) {
   brief->read(record.get());
   BriefRecord::release(brief);
   record->name = name;
+  record->digest = {};
   return record.release();
 }
 

@@ -57,7 +57,7 @@ class ReplicaSlot {
   }
 
   [[nodiscard]] static bool has_counters(uint64_t word) {
-    if (is_brief(word)) return brief(word)->has_counter();
+    if (is_brief(word)) return brief(word)->has_counters();
     return is_record(word) && record(word)->counters != nullptr;
   }
 

@@ -29,7 +29,8 @@ StateLoader::StateLoader(Replica& replica, uint64_t hash_seed, uint64_t digest_s
 bool StateLoader::may_go(const Key& key) {
   SlotIndex index = replica_.keyspace().hash(key.name()).slot();
   uint64_t word = replica_.slot(index).find(replica_.hash().key(key.db(), key.name()));
-  return (ReplicaSlot::is_stamp(word) || ReplicaSlot::is_brief(word)) && is_worth_disk(key.entry());
+  bool is_alive = ReplicaSlot::is_stamp(word) || ReplicaSlot::is_brief(word);
+  return is_alive && !ReplicaSlot::has_counters(word) && is_worth_disk(key.entry());
 }
 
 Entry* StateLoader::build(const std::vector<Delta>& deltas, Digest* digest) {

@@ -69,6 +69,11 @@ TEST_CASE("counters of one writer take some dozen bytes more") {
   CHECK(cost_per_key(kKeys, {"INCR KEY", "EXPIRE KEY 100"}) <= 60);
 }
 
+TEST_CASE("fields and scores that were incremented take some dozen bytes more") {
+  CHECK(cost_per_key(kKeys / 10, one_by_one("HINCRBY KEY field# 1")) <= 10 * 60);
+  CHECK(cost_per_key(kKeys / 10, one_by_one("ZINCRBY KEY 2 member#")) <= 10 * 60);
+}
+
 TEST_CASE("elements that were written together take nothing, others about ten bytes each") {
   CHECK(cost_per_key(kKeys / 2, {"HSET KEY a 1 b 2 c 3 d 4 e 5 f 6 g 7 h 8 i 9 j 10"}) <= 48);
   CHECK(cost_per_key(kKeys / 2, {"RPUSH KEY a b c d e f g h i j"}) <= 84);
