@@ -2,9 +2,9 @@
 //
 // A counter in some dozen bytes, as long as few have written it.
 //
-//   counter  := head:u8 [stamp] [text | score] total*     the base; totals first, then observed
-//   ones head     := totals:2 observed:2 stamp:2 exists:1          low bits first; see stamp_code.h
-//   text     := size:varint byte[size]            if it exists, as a score of eight bytes does
+//   counter  := head:u8 [stamp] [text | score] total*         the base; totals first, then observed
+//   head     := totals:2 observed:2 stamp:2 exists:1          low bits first; see stamp_code.h
+//   text     := size:varint byte[size]                        if it exists; a score is eight bytes
 //   total    := head:u8 actor:varint [stamp] [generation] whole [part]
 //   head     := stamp:2 generation:2 is_wide:1 has_part:1
 //   actor    := incarnation, rack:8               low bits last
