@@ -65,6 +65,11 @@ SharedCounter* CounterMap::find(std::string_view name) {
   return &counter;
 }
 
+bool CounterMap::has(std::string_view name) const {
+  if (packed_.find(element_position(name), name) != nullptr) return true;
+  return objects_ != nullptr && (objects_->open.contains(name) || objects_->large.contains(name));
+}
+
 SharedCounter& CounterMap::add(const std::string& name) {
   return open().try_emplace(name, type_of(name)).first->second;
 }

@@ -50,6 +50,8 @@ class CounterMap {
 
   // The counter, which may be changed; null when there is none. Valid until pack().
   [[nodiscard]] SharedCounter* find(std::string_view name);
+  // Whether there is one. It stays packed, so that all of a key's elements may be asked for.
+  [[nodiscard]] bool has(std::string_view name) const;
   // One that is not there yet, of the type that its name says.
   SharedCounter& add(const std::string& name);
   // One that was found or added since pack().

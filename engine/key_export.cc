@@ -49,7 +49,7 @@ class Export {
   }
 
   void element(FactKind kind, std::string_view element, std::string_view value, double score) {
-    if (state_->counter(key().type(), element) != nullptr) return;
+    if (state_->has_counter(key().type(), element)) return;
     Fact fact{.kind = kind, .stamp = state_.element_stamp(state_.element_hash(element))};
     fact.element = element;
     fact.value = value;

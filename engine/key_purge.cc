@@ -74,7 +74,7 @@ void KeyMerge::purge_hash(Stamp floor) {
     std::string_view field = view.field.view(&buffer);
     uint64_t hash = state_.element_hash(field);
     Stamp deadline = state_.field_deadline_stamp(hash);
-    if (state_->counter(Type::kHash, field) != nullptr) {
+    if (state_->has_counter(Type::kHash, field)) {
       if (deadline != 0 && deadline < floor) timed.emplace_back(field);
     } else if (state_.element_stamp(hash) < floor) {
       victims.emplace_back(field);
@@ -109,7 +109,7 @@ void KeyMerge::purge_set(Stamp floor) {
 void KeyMerge::purge_zset(Stamp floor) {
   std::vector<std::string> victims;
   ZSetView(key()).for_all([&](std::string_view member, double) {
-    if (state_->counter(Type::kZSet, member) != nullptr) return true;
+    if (state_->has_counter(Type::kZSet, member)) return true;
     if (state_.element_stamp(state_.element_hash(member)) < floor) victims.emplace_back(member);
     return true;
   });

@@ -113,6 +113,9 @@ struct KeyRecord {
   [[nodiscard]] SharedCounter* counter(Type of, std::string_view element) const {
     return counters == nullptr ? nullptr : counters->find(element_name(of, element));
   }
+  [[nodiscard]] bool has_counter(Type of, std::string_view element) const {
+    return counters != nullptr && counters->has(element_name(of, element));
+  }
   // An empty one, where there is none.
   SharedCounter& add_counter(Type of, std::string_view element) {
     if (counters == nullptr) counters = std::make_unique<CounterMap>();

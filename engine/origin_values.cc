@@ -137,7 +137,7 @@ void Origin::Write::expire_field() {
   uint64_t hash = element_hash();
   Stamp stamp = state_.field_deadline_stamp(hash);
   state_.set_field_deadline(hash, 0);
-  if (state_->counter(Type::kHash, effect_.element) == nullptr) {
+  if (!state_->has_counter(Type::kHash, effect_.element)) {
     state_.drop_element(hash, state_.element_stamp(hash));
   }
   state_.shelve_deadline(effect_.element, {stamp, place.deadline_ms, true});

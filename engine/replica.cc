@@ -169,7 +169,7 @@ Digest recomputed_version(KeyState& state, Key& key) {
     }
   } else {
     for_each_element(key, [&](std::string_view element, bool) {
-      if (state->counter(state->type, element) != nullptr) return;
+      if (state->has_counter(state->type, element)) return;
       uint64_t hash = state.element_hash(element);
       sum += state.element_term(hash, state.element_stamp(hash));
       add_field_deadline(hash);

@@ -52,8 +52,10 @@ TEST_CASE("counters are what they were, whether packed or not") {
   for (int step = 0; step < 20'000; ++step) {
     const Type type = types[random() % 3];
     const std::string name = name_of(type, static_cast<int>(random() % 300));
+    CHECK(map.has(name) == model.contains(name));
     SharedCounter* counter = map.find(name);
-    CHECK((counter != nullptr) == (model.count(name) == 1));
+    CHECK((counter != nullptr) == model.contains(name));
+    CHECK(map.has(name) == model.contains(name));
     if (counter == nullptr) counter = &map.add(name);
     REQUIRE(counter->type() == type);
     const Stamp stamp = make_stamp(kStampEpochMs + step, 0, 1);
