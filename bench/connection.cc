@@ -55,6 +55,12 @@ void Connection::close() {
   parser.reset();
 }
 
+void Connection::abort() {
+  const linger at_once{1, 0};
+  if (fd_ >= 0) setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  close();
+}
+
 Connection::Io Connection::flush(uint64_t& sent_bytes) {
   dirty = false;
   wants_write_ = false;

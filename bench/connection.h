@@ -70,6 +70,9 @@ class Connection {
   /// The outcome of a connect once the socket is writable.
   bool finish_connect();
   void close();
+  /// Closes, and takes back what was sent and has not arrived: else the system would go on sending
+  /// it, and a server cut off by its network would run it minutes later, after newer writes.
+  void abort();
 
   /// Sends what `out` holds, as far as the socket takes it.
   Io flush(uint64_t& sent_bytes);

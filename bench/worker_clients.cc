@@ -116,7 +116,7 @@ void Worker::fail(Connection& client, std::string_view kind, std::string_view te
     }
     client.pending.pop();
   }
-  client.close();
+  client.abort();
   ++client.failures;
   const auto endpoints = static_cast<uint32_t>(plan_.access.endpoints.size());
   if (plan_.failover && endpoints > 1) {
