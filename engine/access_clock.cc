@@ -41,6 +41,11 @@ void set_initial_clock(Entry* entry, const Limits& limits, int64_t now_ms) {
                        : static_cast<uint32_t>(now_ms / 1000) & Entry::kClockMask);
 }
 
+void set_returned_clock(Entry* entry, const Limits& limits, int64_t now_ms, uint64_t random) {
+  if (limits.policy_is_lfu()) return touch_lfu(entry, limits, now_ms, random);
+  entry->set_clock(kClockReturned);
+}
+
 void inherit_clock(Entry* fresh, const Entry* old, const Limits& limits, int64_t now_ms) {
   if (limits.policy_is_lfu()) {
     fresh->set_clock(old->clock());

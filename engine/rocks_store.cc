@@ -30,6 +30,9 @@ namespace {
 
 constexpr size_t kKeyHeadBytes = 3;
 constexpr double kFilterBitsPerKey = 10;
+// What is read, checked and unpacked for one value. Those of a scratch store are read one by one.
+constexpr size_t kBlockBytes = size_t{16} << 10;
+constexpr size_t kScratchBlockBytes = size_t{4} << 10;
 // Gathered writes become so many files before these are sorted into the others.
 constexpr int kFilesToCompact = 8;
 constexpr std::string_view kOtherPrefix = "\xff\xff";
@@ -281,7 +284,7 @@ std::string RocksStore::open_files() {
   rep_->cache = rocksdb::NewLRUCache(options.cache_bytes);
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rep_->cache;
-  table.block_size = size_t{16} << 10;
+  table.block_size = options.is_scratch ? kScratchBlockBytes : kBlockBytes;
   table.format_version = 5;
   // A key is looked for in the files that have it, and not in those above them.
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kFilterBitsPerKey));
@@ -438,8 +441,8 @@ Stamp RocksStore::set_flushed(int db, Stamp stamp) {
 }
 
 RocksStore::Figures RocksStore::figures() const {
-  std::shared_lock lock(rep_->mutex);
-  if (rep_->db == nullptr) return {};
+  std::shared_lock lock(rep_->mutex, std::try_to_lock);
+  if (!lock || rep_->db == nullptr) return {};
   auto number = [this](const rocksdb::Slice& name) {
     uint64_t value = 0;
     return rep_->db->GetIntProperty(name, &value) ? value : 0;

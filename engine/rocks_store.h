@@ -136,6 +136,7 @@ class RocksStore {
   // Of several flushes the latest counts, which is returned.
   Stamp set_flushed(int db, Stamp stamp);
 
+  // All are 0 while the files are opened anew, which nobody waits for here.
   [[nodiscard]] Figures figures() const;
 
   struct Bounds {

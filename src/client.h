@@ -23,6 +23,7 @@
 #include "protocol/resp_request.h"
 #include "ring/request.h"
 #include "src/event_loop.h"
+#include "src/value_store.h"
 
 namespace dyno {
 
@@ -156,6 +157,7 @@ class Client : public LoopMember, public Session {
   bool waits_for_write = false;  // The socket took no more; EPOLLOUT is armed.
   bool scheduled = false;        // Is in its thread's list of clients with input.
   bool paused = false;           // Held back by CLIENT PAUSE, or until the disk is ready.
+  ColdName awaited;              // One that awaits_disk goes on when this value has come.
   bool monitor = false;
   // Its replies wait until the disk has got so far (write_log.h); 0: they do not.
   uint64_t held_until = 0;

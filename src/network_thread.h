@@ -151,6 +151,10 @@ class NetworkThread {
   void release_held();
   void pause(Client& client);
   void resume_all();
+  // The same but for those whose values are still on their way.
+  void resume_ready();
+  // For a request that stands behind one that awaits the disk.
+  void ask_ahead(Client& client, Args args);
   void fail_protocol(Client& client, const std::string& error);
   void after_requests(Client& client);
   [[nodiscard]] bool may_run(const Client& client) const;

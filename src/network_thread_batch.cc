@@ -98,7 +98,7 @@ void NetworkThread::run_batch() {
     if (may_run(*r.client)) {
       run_request(r);
     } else if (r.client->awaits_disk && r.client->paused && r.arg_count != 0) {
-      server_.executor().ask_ahead(*r.client, {batch_args_.data() + r.first_arg, r.arg_count});
+      ask_ahead(*r.client, {batch_args_.data() + r.first_arg, r.arg_count});
     }
   }
   for (const Request& r : batch_) {

@@ -14,10 +14,32 @@ namespace dyno {
 void NetworkThread::disk_moved() {
   if (!awaits_disk_.exchange(false)) return;
   loop_.post([this] {
-    resume_all();
+    resume_ready();
     release_held();
     if (lane_) lane_->release_runs();
   });
+}
+
+// Most who wait for values wait for others than those that have come: to run them would be in vain.
+void NetworkThread::resume_ready() {
+  std::vector<Client*> paused;
+  paused.swap(paused_);
+  // Before looking: what comes afterwards is told again.
+  if (!paused.empty()) awaits_disk_.store(true);
+  for (Client* client : paused) {
+    if (client->awaits_disk && spill_ != nullptr && spill_->is_reading(client->awaited)) {
+      paused_.push_back(client);
+      continue;
+    }
+    client->paused = false;
+    schedule(*client);
+  }
+}
+
+void NetworkThread::ask_ahead(Client& client, Args args) {
+  server_.executor().ask_ahead(client, args);
+  // Values come in the order in which they were asked for, about.
+  client.awaited = Spill::wanted_by_thread();
 }
 
 bool NetworkThread::disk_holds_back(Client& client, Args args) {
@@ -36,8 +58,9 @@ void NetworkThread::end_request(Client& client, size_t size) {
   if (client.awaits_disk) [[unlikely]] {
     // Values may have come before anybody knew that it waits for them.
     awaits_disk_.store(true);
+    client.awaited = Spill::wanted_by_thread();
     pause(client);
-    if (!spill_->is_reading()) disk_moved();
+    if (!spill_->is_reading(client.awaited)) disk_moved();
     return;
   }
   client.in.consume(size);

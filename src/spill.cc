@@ -36,6 +36,8 @@ constexpr size_t kArrivedMax = 4096;
 // How long a read waits for room; then memory passes its limit by what it reads.
 constexpr int kRoomWaitMs = 50;
 
+thread_local ColdName thread_wanted;
+
 }  // namespace
 
 Spill::Spill(Server& server, ValueStore& values)
@@ -114,16 +116,20 @@ bool Spill::holds_back(const Client& client, Args args) const {
   return (spec->flags & kDenyOom) != 0;
 }
 
-bool Spill::is_reading() const {
+bool Spill::is_reading(const ColdName& name) const {
   std::lock_guard lock(mutex_);
-  return !wanted_.empty();
+  return wanted_.contains(name);
+}
+
+const ColdName& Spill::wanted_by_thread() {
+  return thread_wanted;
 }
 
 bool Spill::want(SlotIndex slot, int db, std::string_view name) {
-  ColdName wanted{slot, db, std::string(name)};
+  thread_wanted = {slot, db, std::string(name)};
   std::lock_guard lock(mutex_);
-  if (!wanted_.emplace(wanted, true).second) return false;
-  queue_.push_back(std::move(wanted));
+  if (!wanted_.emplace(thread_wanted, true).second) return false;
+  queue_.push_back(thread_wanted);
   wake_readers_.notify_one();
   return true;
 }
@@ -311,7 +317,7 @@ std::string Spill::restore(Key& key, std::string_view bytes) {
   if (!values_.restore(key, bytes)) return "the value is damaged";
   Context& context = key.context();
   uint64_t random = context.limits.policy_is_lfu() ? context.random() : 0;
-  touch_clock(key.entry(), context.limits, unix_time_ms(), random);
+  set_returned_clock(key.entry(), context.limits, unix_time_ms(), random);
   return {};
 }
 

@@ -58,8 +58,10 @@ class Spill final : public ColdKeys {
   // True when the request has to wait for room. The threads' disk_moved() is called when it may be
   // tried again.
   [[nodiscard]] bool holds_back(const Client& client, Args args) const;
-  // Whether values are on their way back: disk_moved() will be called.
-  [[nodiscard]] bool is_reading() const;
+  // Whether that value is on its way back: disk_moved() will be called.
+  [[nodiscard]] bool is_reading(const ColdName& name) const;
+  // What the calling thread has asked for last.
+  [[nodiscard]] static const ColdName& wanted_by_thread();
   // Memory is within its limit, or will be soon. Begins to move values when that is due.
   [[nodiscard]] bool make_room();
   // A key was read from disk with its value, which goes again if memory is nearly full: nothing

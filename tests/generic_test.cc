@@ -4,10 +4,12 @@
 // deadlines, what they record, and OBJECT.
 #include <doctest/doctest.h>
 
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "engine/access_clock.h"
+#include "engine/live_key.h"
 #include "engine/reclaimer.h"
 #include "tests/engine_client.h"
 #include "tests/recorded_effects.h"
@@ -206,6 +208,23 @@ TEST_CASE_FIXTURE(Keys, "OBJECT IDLETIME counts from the last use, which looking
   CHECK(run("OBJECT IDLETIME t") == ":3\r\n");
   run("GET t");
   CHECK(run("OBJECT IDLETIME t") == ":0\r\n");
+}
+
+TEST_CASE_FIXTURE(Keys, "the first use of a value that came back from disk is not its last") {
+  Keys& run = *this;
+  run("SET s text");
+  {
+    Keyspace& keyspace = client.keyspace();
+    std::lock_guard lock(keyspace.slot(keyspace.hash("s").slot()).lock);
+    LiveKey live(client.executor(), 0, "s", client.now_ms);
+    set_returned_clock(live.key().entry(), client.limits(), client.now_ms, 0);
+  }
+  CHECK(run("OBJECT IDLETIME s") == ":3\r\n");
+  client.now_ms += 1000;
+  CHECK(run("GET s") == "$4\r\ntext\r\n");
+  CHECK(run("OBJECT IDLETIME s") == ":3\r\n");
+  CHECK(run("GET s") == "$4\r\ntext\r\n");
+  CHECK(run("OBJECT IDLETIME s") == ":0\r\n");
 }
 
 TEST_CASE_FIXTURE(Keys, "OBJECT FREQ grows with use and decays with time") {
