@@ -199,6 +199,8 @@ class NamespaceTest(unittest.TestCase):
             self.addCleanup(distance.set)
             self.await_lost(0, 1)
             self.await_apart(self.ring.nodes, 3)
+            told = each.told
+            self.ring.await_true("what began before is answered", lambda: each.told > told + 1)
             before = len(each.surely), distance.passed(0), distance.passed(1)
             self.hold(Given.cut_seconds, writers)
             after = len(each.surely), distance.passed(0), distance.passed(1)

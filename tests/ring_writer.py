@@ -24,6 +24,7 @@ class Writer(threading.Thread):
         self.every_seconds = every_seconds
         self.stopping = threading.Event()
         self.surely, self.perhaps, self.errors = [], [], []
+        self.told = 0  # Answers of any kind.
         self.longest_seconds = 0.0
 
     def run(self):
@@ -47,6 +48,7 @@ class Writer(threading.Thread):
             self.perhaps.append(member)
         elif not reply.startswith(NOT_APPLIED):
             self.errors.append(reply)
+        self.told += 1
 
     def end(self):
         self.stopping.set()
