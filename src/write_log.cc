@@ -187,6 +187,7 @@ void WriteLog::run() {
   while (true) {
     uint64_t upto = 0;
     bool looks = false;
+    bool had_no_room = false;
     {
       std::unique_lock lock(mutex_);
       if (!wait(lock)) break;
@@ -195,8 +196,11 @@ void WriteLog::run() {
       writing_.swap(queue_);
       hurries_ = false;
       upto = appended_;
+      had_no_room = is_full();
       queued_.store(0, std::memory_order_relaxed);
     }
+    // Who waits for room does not wait for all of this to be written.
+    if (had_no_room) on_progress_();
     std::string gone;
     if (looks && !failing_.load()) gone = store_.look();
     if (failing_.load()) {
