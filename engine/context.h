@@ -14,6 +14,7 @@
 #include "engine/errors.h"
 #include "engine/keyspace.h"
 #include "engine/limits.h"
+#include "engine/replication.h"
 #include "engine/session.h"
 #include "protocol/resp_reply.h"
 
@@ -47,6 +48,8 @@ struct Context {
     return key.data() == hashed_key.data() && key.size() == hashed_key.size() ? hashed
                                                                               : keyspace.hash(key);
   }
+  // What the command changes is told to `effects`.
+  [[nodiscard]] bool records() const { return kHasReplication && effects != nullptr; }
   // Answers with an error ("ERR ...") and counts it.
   void error(std::string_view text) {
     failed = true;
@@ -133,7 +136,7 @@ class Key {
   void changed();
 
   // Effects of this key, when they are recorded.
-  [[nodiscard]] bool records() const { return context_.effects != nullptr; }
+  [[nodiscard]] bool records() const { return context_.records(); }
   void record(EffectKind kind, std::string_view element = {}, std::string_view value = {},
               int64_t position = 0, int64_t count = 0) {
     if (records()) [[unlikely]]

@@ -158,9 +158,9 @@ void Executor::run(Session& session, Args args, Reply& reply, int64_t now_ms,
   context.spec = spec;
   context.args = args;
   context.now_ms = now_ms;
-  if (recorder_ != nullptr) [[unlikely]] {
-    context.effects = recorder_;
-    context.now_ms = recorder_->now_ms(now_ms);
+  if (recorder() != nullptr) [[unlikely]] {
+    context.effects = recorder();
+    context.now_ms = recorder()->now_ms(now_ms);
   }
   context.no_touch = session.no_touch;
   if (prefetch != nullptr) {
@@ -213,7 +213,7 @@ void Executor::call(Context& context) {
         slot.lock.unlock();
       } else {
         announce(context);
-        if (context.effects == nullptr) [[likely]] {
+        if (!context.records()) [[likely]] {
           spec.body(context);
         } else {
           run_body(context);
@@ -260,7 +260,7 @@ bool Executor::lacks_values(Context& context, const LockSet& locks) {
 }
 
 void Executor::run_body(Context& context) {
-  if (context.effects != nullptr) context.effects->begin_command(context.now_ms);
+  if (context.records()) context.effects->begin_command(context.now_ms);
   context.spec->body(context);
 }
 
@@ -319,7 +319,7 @@ void Executor::run_under_locks(std::vector<SlotIndex> slots, bool all, int64_t n
   Reply reply(&unread);
   Context context{*this, keyspace_, limits_, session, reply};
   context.now_ms = now_ms;
-  context.effects = recorder_;
+  context.effects = recorder();
   LockSet locks;
   locks.all = all;
   if (!all) locks.slots = std::move(slots);

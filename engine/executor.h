@@ -21,6 +21,7 @@
 #include "engine/context.h"
 #include "engine/keyspace.h"
 #include "engine/limits.h"
+#include "engine/replication.h"
 #include "engine/session.h"
 #include "protocol/resp_reply.h"
 
@@ -116,7 +117,7 @@ class Executor {
   [[nodiscard]] const CommandTable& commands() const { return commands_; }
   [[nodiscard]] Keyspace& keyspace() { return keyspace_; }
   // Null on a node without replicas.
-  [[nodiscard]] EffectRecorder* recorder() const { return recorder_; }
+  [[nodiscard]] EffectRecorder* recorder() const { return kHasReplication ? recorder_ : nullptr; }
   [[nodiscard]] const Limits& limits() const { return limits_; }
 
  private:

@@ -45,7 +45,7 @@ void Executor::finish(Context& context, const LockSet& locks) {
   } else {
     serve_waiters(context, locks.slots, &served);
   }
-  if (context.effects != nullptr) context.effects->commit();
+  if (context.records()) context.effects->commit();
   // Nobody hears of what is not committed.
   for (const std::shared_ptr<Waiter>& waiter : served) {
     waiter->state.store(Waiter::kServed);
@@ -119,7 +119,7 @@ void Executor::serve_key(Context& context, const std::vector<SlotIndex>& slots, 
     }
     if (!waiter->claim()) continue;
     at = queue->erase(at);
-    if (serving.effects != nullptr) serving.effects->begin_command(serving.now_ms);
+    if (serving.records()) serving.effects->begin_command(serving.now_ms);
     waiter->serve(serving, first_ready_key(serving, *waiter, slots));
     served->push_back(std::move(waiter));
   }

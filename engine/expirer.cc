@@ -213,7 +213,7 @@ int64_t Expirer::expire_hash(Entry* entry, int64_t now_ms) {
   context.now_ms = now_ms;
   context.db = entry->db();
   context.effects = executor_.recorder();
-  if (context.effects != nullptr) context.effects->begin_command(now_ms);
+  if (context.records()) context.effects->begin_command(now_ms);
   std::string name(entry->key());
   Key key(context, name, Key::Use::kPeek);
   return key.exists() ? expire_fields(key, now_ms) : kNoDeadline;

@@ -308,14 +308,14 @@ void flush_shared(Context& c, int physical_db) {
 // Takes whole tables away, under all locks, and frees them later.
 void flush_whole(Context& c, int db) {
   if (!c.holds_all) c.keyspace.lock_all();
-  if (c.effects != nullptr) {
+  if (c.records()) {
     int physical = db < 0 ? -1 : c.keyspace.physical_db(db);
     if (!c.holds_all) c.effects->begin_command(c.now_ms);
     c.effects->record({.kind = EffectKind::kFlush, .db = physical});
   }
   c.keyspace.flush(db, /*lazy=*/true);
   if (c.holds_all) return;
-  if (c.effects != nullptr) c.effects->commit();
+  if (c.records()) c.effects->commit();
   c.keyspace.unlock_all();
 }
 
@@ -326,7 +326,7 @@ void flush(Context& c, int db) {
   FlushMode mode;
   if (!read_flush_mode(c, &mode)) return;
   // An effect is of one moment.
-  bool at_once = db < 0 || c.holds_all || c.effects != nullptr || c.keyspace.is_alone(db);
+  bool at_once = db < 0 || c.holds_all || c.records() || c.keyspace.is_alone(db);
   at_once ? flush_whole(c, db) : flush_shared(c, c.keyspace.physical_db(db));
   stats().changes.add();
   if (!c.holds_all) {
@@ -358,7 +358,7 @@ void swap_sides(Context& c, int a, int b) {
 }
 
 void swapdb(Context& c) {
-  if (c.effects != nullptr && c.effects->refuses_swap()) {
+  if (c.records() && c.effects->refuses_swap()) {
     return c.error("ERR SWAPDB is not possible on a node with replicas or with its data on disk");
   }
   auto is_int = [](const std::optional<int64_t>& n) { return n && *n >= INT_MIN && *n <= INT_MAX; };

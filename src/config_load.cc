@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "engine/replication.h"
 #include "protocol/number.h"
 #include "src/config.h"
 #include "src/config_file.h"
@@ -148,6 +149,17 @@ void append_comment(std::string& out, std::string_view text) {
   out += line + "\n";
 }
 
+// What a build without replication cannot do, one per line.
+std::string check_without_replication(const Config& config, const RingMembership& membership) {
+  constexpr std::string_view kWhy = ": this build has no replication (-Dreplication=false)\n";
+  std::string errors;
+  if (!membership.alone) errors.append("ring.seeds").append(kWhy);
+  if (config.storage.mode.load() == StorageMode::kDurable) {
+    errors.append("storage.mode = durable").append(kWhy);
+  }
+  return errors;
+}
+
 }  // namespace
 
 ConfigTable::LoadResult ConfigTable::load(std::span<const char* const> args,
@@ -167,6 +179,7 @@ ConfigTable::LoadResult ConfigTable::load(std::span<const char* const> args,
     RingMembership membership;
     std::string why = read_membership(config_, &membership);
     if (!why.empty()) errors = "ring: " + why + "\n";
+    if (why.empty() && !kHasReplication) errors = check_without_replication(config_, membership);
   }
   if (!errors.empty()) return {.exit_code = kExitBadConfig, .err = std::move(errors)};
   if (line.check_config) return {.out = "configuration ok\n"};

@@ -143,7 +143,7 @@ void NetworkThread::schedule(Client& client) {
 
 void NetworkThread::on_ready(std::span<const EventLoop::Ready> ready) {
   for (const EventLoop::Ready& each : ready) {
-    if (!each.member->is_client) [[unlikely]] {
+    if (kHasReplication && !each.member->is_client) [[unlikely]] {
       lane_->on_ready(static_cast<PeerLink&>(*each.member), each.events);
       continue;
     }
@@ -192,11 +192,11 @@ int NetworkThread::on_tick(int64_t now_ms) {
     next_expiry_ms_ = now_ms + (more ? 1 : 10);
     busy |= more;
   }
-  if (lane_) lane_->turn();
+  if (is_of_ring()) lane_->turn();
   if (!scheduled_.empty() || busy) return scheduled_.empty() ? 1 : 0;
   int64_t sleep_ms = std::min(next_visit_ms_ - now_ms, int64_t{10});
   if (!timeouts_.empty()) sleep_ms = std::min(sleep_ms, timeouts_.begin()->first - now_ms);
-  if (lane_) sleep_ms = std::min(sleep_ms, lane_->sleep_ms());
+  if (is_of_ring()) sleep_ms = std::min(sleep_ms, lane_->sleep_ms());
   return static_cast<int>(std::max<int64_t>(sleep_ms, 0));
 }
 
@@ -214,10 +214,10 @@ void NetworkThread::run_request(Request request) {
   }
   if (!args.empty() && server_.holds_back(client, args)) [[unlikely]]
     return pause(client);
-  bool uses_disk = storage_ != nullptr || spill_ != nullptr;
+  bool uses_disk = is_durable() || spill_ != nullptr;
   if (uses_disk && !args.empty() && disk_holds_back(client, args)) [[unlikely]]
     return pause(client);
-  if (lane_ && !args.empty() && ring_takes(request, args)) [[unlikely]]
+  if (is_of_ring() && !args.empty() && ring_takes(request, args)) [[unlikely]]
     return;
   if (args.empty()) {
     client.in.consume(request.size);
@@ -277,12 +277,12 @@ void NetworkThread::after_command(Client& client) {
     if (client.reply_mode == ReplyMode::kSkipThis) client.reply_mode = ReplyMode::kOn;
     if (client.reply_mode == ReplyMode::kSkipNext) client.reply_mode = ReplyMode::kSkipThis;
   }
-  if (storage_ != nullptr) note_written(client);
+  if (is_durable()) note_written(client);
   if (client.waiter != nullptr) [[unlikely]] {
     stats_.blocked_clients.fetch_add(1, std::memory_order_relaxed);
     if (client.waiter->deadline_ms != 0) timeouts_.insert({client.waiter->deadline_ms, client.id});
   }
-  if (!client.pending.empty()) [[unlikely]] {
+  if (kHasReplication && !client.pending.empty()) [[unlikely]] {
     // It stands behind replies that are not there yet.
     std::shared_ptr<PendingReply> place = lane_->gate().make_place();
     place->settle(std::string(client.out.view().substr(client.reply_begun)));
@@ -342,7 +342,7 @@ bool NetworkThread::over_limits(Client& client, int64_t now_ms) {
 }
 
 void NetworkThread::flush(Client& client) {
-  if (storage_ != nullptr && disk_holds_reply(client)) return;
+  if (is_durable() && disk_holds_reply(client)) return;
   int64_t in_before = client.net_in;
   int64_t out_before = client.net_out;
   bool open = client.send(kSentBytesMax);

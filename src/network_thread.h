@@ -26,6 +26,7 @@
 
 #include "engine/compactor.h"
 #include "engine/executor.h"
+#include "engine/replication.h"
 #include "ring/stream_sender.h"
 #include "src/client.h"
 #include "src/event_loop.h"
@@ -168,6 +169,10 @@ class NetworkThread {
   void forget_waiter(Client& client);
   void time_out_waiters(int64_t now_ms);
   void visit_clients(int64_t now_ms);
+
+  // What each request of a lone node would ask in vain; never true in a build without replication.
+  [[nodiscard]] bool is_of_ring() const { return kHasReplication && lane_ != nullptr; }
+  [[nodiscard]] bool is_durable() const { return kHasReplication && storage_ != nullptr; }
 
   Server& server_;
   const int index_;

@@ -51,7 +51,7 @@ bool NetworkThread::disk_holds_back(Client& client, Args args) {
 
 bool NetworkThread::has_to_wait(const Client& client, Args args) {
   if (spill_ != nullptr && spill_->holds_back(client, args)) return true;
-  return storage_ != nullptr && storage_->holds_back(client, args);
+  return is_durable() && storage_->holds_back(client, args);
 }
 
 void NetworkThread::end_request(Client& client, size_t size) {

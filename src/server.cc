@@ -11,6 +11,7 @@
 #include "engine/evictor.h"
 #include "engine/expirer.h"
 #include "engine/memory.h"
+#include "engine/replication.h"
 #include "engine/stats.h"
 #include "protocol/check.h"
 #include "src/admin_server.h"
@@ -161,6 +162,7 @@ int Server::run() {
 std::optional<std::string> Server::open_storage() {
   if (config_.storage.mode.load() == StorageMode::kOff) return std::nullopt;
   if (config_.storage.mode.load() == StorageMode::kSpill) return open_spill();
+  if (!kHasReplication) return std::nullopt;
   storage_ = std::make_unique<Storage>(*this);
   std::string why = storage_->open(ring_ ? &ring_->replica() : nullptr);
   if (!why.empty()) return why;
@@ -196,7 +198,7 @@ void Server::fail(std::string_view why) {
 std::optional<std::string> Server::join_ring(int threads) {
   RingMembership membership;
   if (std::string why = read_membership(config_, &membership); !why.empty()) return "ring: " + why;
-  if (membership.alone) return std::nullopt;
+  if (!kHasReplication || membership.alone) return std::nullopt;
   ring_ = std::make_unique<RingNode>(*this, std::move(membership), threads);
   for (auto& thread : threads_) thread->join_ring(*ring_);
   const Topology::Node& own = ring_->topology().node(ring_->self());
