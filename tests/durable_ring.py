@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ring of three racks whose nodes keep their data on disk: one is killed under load, and all."""
+"""A ring of three racks whose nodes keep their data on disk: one is killed under load, and all.
+And one that grows around a node that was alone."""
 
 import random
 import threading
@@ -164,3 +165,62 @@ def hints_are_lost(count=6000):
                 for name, value in zip(names, client.pipeline([("GET", name) for name in names])):
                     wanted = None if name.endswith("3") else (name + "x" * 1000).encode()
                     same((node.port, name, value), (node.port, name, wanted))
+
+
+class JoiningRing(DurableRing):
+    """One of its nodes is alone, until the others begin."""
+
+    is_joined = False
+
+    def __enter__(self):
+        self.start(self.nodes[0])
+        self.await_true("it serves alone", lambda: self.client(self.nodes[0]).close() is None)
+        return self
+
+    def seeds(self, dialer):
+        return super().seeds(dialer) if self.is_joined else []
+
+    def join(self):
+        self.kill(self.nodes[0])
+        self.is_joined = True
+        for node in self.nodes:
+            self.start(node)
+        self.await_normal(self.nodes)
+        self.await_settled()
+
+
+def one_was_alone(count=300):
+    """All that it has kept is what its ring begins with, and counters go on from there."""
+    local_ring.SERVER[:] = durable_node.SERVER
+    reads = []
+    with JoiningRing("always", "dc_quorum") as three:
+        with three.client(three.nodes[0]) as client:
+            for i in range(count):
+                reads += [("GET", "s%d" % i), ("HGETALL", "h%d" % i), ("LRANGE", "l%d" % i, 0, -1)]
+                reads += [("ZSCORE", "z%d" % i, "m"), ("PEXPIRETIME", "s%d" % i)]
+                client.must("SET", "s%d" % i, "v%d" % i, *(["EX", 100000] if i % 3 == 0 else []))
+                client.must("INCRBY", "n%d" % i, i)
+                client.must("HSET", "h%d" % i, "f", i)
+                client.must("ZINCRBY", "z%d" % i, 1.5, "m")
+                client.must("RPUSH", "l%d" % i, "a", "b", "c")
+                client.must("LPOP", "l%d" % i)
+                if i % 5 == 0:
+                    client.must("DEL", "s%d" % i, "h%d" % i)
+            wanted, size = client.pipeline(reads), client.must("DBSIZE")
+        three.join()
+        for node in three.nodes:
+            with three.client(node) as client:
+                same((node.port, client.must("DBSIZE")), (node.port, size))
+                for read, found, value in zip(reads, client.pipeline(reads), wanted):
+                    same((node.port, read, found), (node.port, read, value))
+                for i in range(count):
+                    client.must("INCR", "n%d" % i)
+        with three.client(three.nodes[1]) as client:
+            client.must("DEL", "l7")
+        three.await_settled()
+        three.assert_equal(["n%d" % i for i in range(0, count, 7)] + ["l7", "h3", "z3", "s5"])
+        for node in three.nodes:
+            with three.client(node) as client:
+                for i in range(count):
+                    same(client.must("GET", "n%d" % i), b"%d" % (i + len(three.nodes)))
+                same(client.must("EXISTS", "l7"), 0)

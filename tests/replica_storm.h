@@ -253,7 +253,9 @@ class ReplicaStorm {
   void sweep() {
     for (size_t i = 0; i < nodes_.size(); ++i) {
       ReplicaNode& node = *nodes_[i];
-      (void)Expirer(node.client.executor()).run(0, kSlotCount, node.client.now_ms, 1'000'000);
+      Expirer expirer(node.client.executor());
+      while (expirer.run(0, kSlotCount, node.client.now_ms, 1'000'000)) {
+      }
       ship(i);
     }
     for (size_t i = 0; i < nodes_.size(); ++i) deliver(i, SIZE_MAX);
