@@ -5,7 +5,7 @@
 #include <chrono>
 #include <mutex>
 
-#include "engine/replica.h"
+#include "engine/replica/replica.h"
 
 namespace dyno {
 namespace {

@@ -4,10 +4,10 @@
 #include <algorithm>
 
 #include "engine/blocking.h"
-#include "engine/element_prefetch.h"
 #include "engine/error_counts.h"
 #include "engine/lock_set.h"
 #include "engine/stats.h"
+#include "engine/types/element_prefetch.h"
 #include "protocol/byte_buffer.h"
 #include "protocol/check.h"
 #include "protocol/number.h"

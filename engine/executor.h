@@ -16,9 +16,9 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/cold_gate.h"
 #include "engine/command.h"
 #include "engine/context.h"
+#include "engine/disk/cold_gate.h"
 #include "engine/keyspace.h"
 #include "engine/limits.h"
 #include "engine/replication.h"

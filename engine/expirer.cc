@@ -7,8 +7,8 @@
 #include <chrono>
 
 #include "engine/blocking.h"
-#include "engine/hash.h"
 #include "engine/stats.h"
+#include "engine/types/hash.h"
 
 namespace dyno {
 namespace {

@@ -6,11 +6,11 @@
 #include <optional>
 
 #include "engine/blocking.h"
-#include "engine/cold_keys.h"
+#include "engine/disk/cold_keys.h"
 #include "engine/fixed_draws.h"
-#include "engine/hash.h"
 #include "engine/reclaimer.h"
 #include "engine/stats.h"
+#include "engine/types/hash.h"
 #include "engine/value.h"
 #include "protocol/check.h"
 

@@ -34,7 +34,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/stamp.h"
+#include "engine/replica/stamp.h"
 #include "protocol/peer_message.h"
 #include "ring/machine.h"
 #include "ring/topology.h"

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <variant>
 
-#include "engine/stamp.h"
+#include "engine/replica/stamp.h"
 #include "ring/slot_set.h"
 #include "ring/topology.h"
 #include "ring/view.h"

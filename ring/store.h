@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/stamp.h"
+#include "engine/replica/stamp.h"
 #include "ring/request.h"
 #include "ring/stream_sender.h"
 #include "ring/topology.h"

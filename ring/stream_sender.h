@@ -28,7 +28,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/stamp.h"
+#include "engine/replica/stamp.h"
 #include "protocol/peer_message.h"
 #include "ring/slot_set.h"
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/stamp.h"
+#include "engine/replica/stamp.h"
 #include "ring/topology.h"
 
 namespace dyno {

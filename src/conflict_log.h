@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "engine/entry.h"
-#include "engine/stamp.h"
+#include "engine/replica/stamp.h"
 #include "src/log.h"
 
 namespace dyno {

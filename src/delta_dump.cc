@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/delta.h"
+#include "engine/replica/delta.h"
 
 namespace dyno {
 namespace {

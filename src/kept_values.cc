@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "src/kept_values.h"
 
-#include "engine/key_export.h"
+#include "engine/replica/key_export.h"
 
 namespace dyno {
 namespace {

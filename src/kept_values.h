@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/replica.h"
-#include "engine/state_loader.h"
+#include "engine/disk/state_loader.h"
+#include "engine/replica/replica.h"
 #include "src/value_store.h"
 #include "src/write_log.h"
 

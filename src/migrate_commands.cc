@@ -23,8 +23,8 @@
 #include <semaphore>
 #include <thread>
 
-#include "engine/dump.h"
 #include "engine/effect.h"
+#include "engine/types/dump.h"
 #include "protocol/words.h"
 #include "src/loop_drivers.h"
 #include "src/migration_target.h"

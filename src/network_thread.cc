@@ -6,9 +6,9 @@
 #include <algorithm>
 
 #include "engine/blocking.h"
-#include "engine/element_prefetch.h"
 #include "engine/memory.h"
 #include "engine/reclaimer.h"
+#include "engine/types/element_prefetch.h"
 #include "protocol/words.h"
 #include "src/lane_driver.h"
 #include "src/ring_node.h"

@@ -4,7 +4,7 @@
 // parsed, its memory asked for ahead, and run.
 #include "src/network_thread.h"
 
-#include "engine/element_prefetch.h"
+#include "engine/types/element_prefetch.h"
 #include "src/client.h"
 #include "src/server.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // RING: what a node knows of its ring, and what an operator may ask of it.
-#include "engine/key_export.h"
+#include "engine/replica/key_export.h"
 #include "src/ring_node.h"
 #include "src/server.h"
 

@@ -17,8 +17,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/origin.h"
-#include "engine/replica.h"
+#include "engine/replica/origin.h"
+#include "engine/replica/replica.h"
 #include "ring/lane.h"
 #include "ring/steward.h"
 #include "src/conflict_log.h"

@@ -9,8 +9,8 @@
 #include <unordered_set>
 #include <utility>
 
-#include "engine/delta.h"
-#include "engine/key_export.h"
+#include "engine/replica/delta.h"
+#include "engine/replica/key_export.h"
 
 namespace dyno {
 namespace {

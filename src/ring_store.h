@@ -14,9 +14,9 @@
 #include <utility>
 #include <vector>
 
-#include "engine/merge.h"
-#include "engine/merge_prefetch.h"
-#include "engine/replica.h"
+#include "engine/replica/merge.h"
+#include "engine/replica/merge_prefetch.h"
+#include "engine/replica/replica.h"
 #include "ring/store.h"
 #include "ring/topology.h"
 

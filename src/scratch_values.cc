@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/cold_value.h"
+#include "engine/disk/cold_value.h"
 #include "src/server.h"
 #include "src/storage.h"
 

@@ -32,10 +32,10 @@
 #include <utility>
 #include <vector>
 
-#include "engine/cold_gate.h"
-#include "engine/cold_keys.h"
+#include "engine/disk/cold_gate.h"
+#include "engine/disk/cold_keys.h"
+#include "engine/disk/rocks_store.h"
 #include "engine/evictor.h"
-#include "engine/rocks_store.h"
 #include "engine/session.h"
 #include "src/value_store.h"
 

@@ -19,9 +19,9 @@
 #include <thread>
 #include <vector>
 
-#include "engine/origin.h"
-#include "engine/replica.h"
-#include "engine/rocks_store.h"
+#include "engine/disk/rocks_store.h"
+#include "engine/replica/origin.h"
+#include "engine/replica/replica.h"
 #include "src/kept_values.h"
 #include "src/warm_up.h"
 #include "src/write_log.h"

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "engine/context.h"
-#include "engine/rocks_store.h"
+#include "engine/disk/rocks_store.h"
 #include "protocol/token.h"
 
 namespace dyno {

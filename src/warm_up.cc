@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/merge.h"
+#include "engine/replica/merge.h"
 #include "src/event_loop.h"
 
 namespace dyno {

@@ -23,8 +23,8 @@
 #include <thread>
 #include <utility>
 
-#include "engine/replica.h"
-#include "engine/rocks_store.h"
+#include "engine/disk/rocks_store.h"
+#include "engine/replica/replica.h"
 #include "src/log.h"
 
 namespace dyno {

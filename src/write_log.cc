@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "engine/cold_value.h"
-#include "engine/delta.h"
-#include "engine/key_export.h"
-#include "engine/merge.h"
+#include "engine/disk/cold_value.h"
+#include "engine/replica/delta.h"
+#include "engine/replica/key_export.h"
+#include "engine/replica/merge.h"
 #include "protocol/check.h"
 #include "src/event_loop.h"
 

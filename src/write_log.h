@@ -24,8 +24,8 @@
 #include <string_view>
 #include <thread>
 
-#include "engine/replica.h"
-#include "engine/rocks_store.h"
+#include "engine/disk/rocks_store.h"
+#include "engine/replica/replica.h"
 #include "src/config.h"
 #include "src/log.h"
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/replica.h"
+#include "engine/replica/replica.h"
 #include "ring/stream_sender.h"
 
 namespace dyno {

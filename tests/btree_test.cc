@@ -2,7 +2,7 @@
 //
 // The counted B+tree against a std::set of (score, text): random insertions, removals and moves in
 // several shapes of scores, with every kind of question asked in between.
-#include "engine/btree.h"
+#include "engine/types/btree.h"
 
 #include <doctest/doctest.h>
 

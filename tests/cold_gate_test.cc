@@ -2,7 +2,7 @@
 //
 // Keys whose values are on disk answer as if they had never left memory: the same random commands
 // run on two engines, in one of which all values that may go are taken out again and again.
-#include "engine/cold_gate.h"
+#include "engine/disk/cold_gate.h"
 
 #include <doctest/doctest.h>
 
@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/cold_value.h"
+#include "engine/disk/cold_value.h"
 #include "engine/expirer.h"
 #include "engine/fixed_draws.h"
 #include "engine/live_key.h"

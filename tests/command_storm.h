@@ -15,8 +15,8 @@
 
 #include "engine/blocking.h"
 #include "engine/reclaimer.h"
-#include "engine/sketch.h"
 #include "engine/stats.h"
+#include "engine/types/sketch.h"
 #include "protocol/check.h"
 #include "tests/effect_log.h"
 #include "tests/engine_client.h"

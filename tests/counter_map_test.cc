@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A key's counters, packed and as objects, against a plain map of objects.
-#include "engine/counter_map.h"
+#include "engine/replica/counter_map.h"
 
 #include <doctest/doctest.h>
 

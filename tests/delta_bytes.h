@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Frames put together part by part, from the grammar in engine/delta.h and without the writer, for
-// tests of what a frame's bytes mean and of frames that no writer makes.
+// Frames put together part by part, from the grammar in engine/replica/delta.h and without the
+// writer, for tests of what a frame's bytes mean and of frames that no writer makes.
 #pragma once
 
 #include <xxhash.h>
@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "engine/delta.h"
+#include "engine/replica/delta.h"
 
 namespace dyno {
 

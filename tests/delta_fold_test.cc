@@ -3,7 +3,7 @@
 // Folding frames and merging the result is as good as merging the frames: histories of random
 // commands on two nodes that tell each other, of which one keeps a log by key and folds it at
 // random moments, in parts or as a whole.
-#include "engine/delta_fold.h"
+#include "engine/replica/delta_fold.h"
 
 #include <doctest/doctest.h>
 
@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/delta.h"
+#include "engine/replica/delta.h"
 #include "tests/random_command.h"
 #include "tests/replica_node.h"
 #include "tests/replica_storm.h"

@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/delta.h"
+#include "engine/replica/delta.h"
 
 namespace dyno {
 

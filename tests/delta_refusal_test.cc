@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/delta.h"
+#include "engine/replica/delta.h"
 #include "tests/delta_bytes.h"
 
 namespace dyno {

@@ -2,7 +2,7 @@
 //
 // The format of deltas: what is written is read again as it was, frames have the bytes that the
 // grammar says, and deltas read well as text. What is refused: delta_refusal_test.cc.
-#include "engine/delta.h"
+#include "engine/replica/delta.h"
 
 #include <doctest/doctest.h>
 

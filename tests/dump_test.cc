@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/crc64.h"
-#include "engine/lzf.h"
-#include "engine/rdb_blob.h"
+#include "engine/types/crc64.h"
+#include "engine/types/lzf.h"
+#include "engine/types/rdb_blob.h"
 #include "tests/engine_client.h"
 
 namespace dyno {

@@ -10,12 +10,12 @@
 
 #include "engine/context.h"
 #include "engine/effect.h"
-#include "engine/hash.h"
-#include "engine/list.h"
-#include "engine/set.h"
-#include "engine/sketch.h"
-#include "engine/string.h"
-#include "engine/zset.h"
+#include "engine/types/hash.h"
+#include "engine/types/list.h"
+#include "engine/types/set.h"
+#include "engine/types/sketch.h"
+#include "engine/types/string.h"
+#include "engine/types/zset.h"
 #include "tests/engine_client.h"
 
 namespace dyno {

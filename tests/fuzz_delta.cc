@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/delta.h"
+#include "engine/replica/delta.h"
 #include "protocol/check.h"
 #include "tests/delta_bytes.h"
 

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/delta_kinds.h"
+#include "engine/replica/delta_kinds.h"
 #include "protocol/check.h"
 #include "tests/replica_node.h"
 

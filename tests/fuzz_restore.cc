@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-#include "engine/crc64.h"
+#include "engine/types/crc64.h"
 #include "tests/command_storm.h"
 #include "tests/engine_families.h"
 

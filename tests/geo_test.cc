@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/geohash.h"
-#include "engine/partial_sort.h"
-#include "engine/zset.h"
+#include "engine/commands/geohash.h"
+#include "engine/commands/partial_sort.h"
+#include "engine/types/zset.h"
 #include "tests/engine_client.h"
 
 namespace dyno {

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "engine/context.h"
-#include "engine/hash.h"
 #include "engine/memory.h"
 #include "engine/reclaimer.h"
+#include "engine/types/hash.h"
 #include "engine/value.h"
 #include "tests/engine_client.h"
 #include "tests/recorded_effects.h"

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/sketch.h"
+#include "engine/types/sketch.h"
 #include "tests/engine_client.h"
 
 namespace dyno {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Identities of a list's elements against a sorted vector.
-#include "engine/item_ids.h"
+#include "engine/replica/item_ids.h"
 
 #include <doctest/doctest.h>
 

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/list_nodes.h"
 #include "engine/reclaimer.h"
+#include "engine/types/list_nodes.h"
 #include "engine/value.h"
 #include "tests/engine_client.h"
 

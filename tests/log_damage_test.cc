@@ -2,7 +2,7 @@
 //
 // Torn ends and damage of a log that RocksDB wrote: what is cut is torn, what is flipped before the
 // last record is damage.
-#include "engine/log_damage.h"
+#include "engine/disk/log_damage.h"
 
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -12,7 +12,7 @@
 #include <iterator>
 #include <string>
 
-#include "engine/rocks_store.h"
+#include "engine/disk/rocks_store.h"
 
 namespace dyno {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Packed rows against a vector of them.
-#include "engine/packed_rows.h"
+#include "engine/replica/packed_rows.h"
 
 #include <doctest/doctest.h>
 

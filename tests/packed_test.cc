@@ -2,7 +2,7 @@
 //
 // Items of small collections: frozen bytes, round trips at every size where the form changes, and
 // searches.
-#include "engine/packed.h"
+#include "engine/types/packed.h"
 
 #include <doctest/doctest.h>
 

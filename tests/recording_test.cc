@@ -12,7 +12,7 @@
 #include "engine/blocking.h"
 #include "engine/evictor.h"
 #include "engine/expirer.h"
-#include "engine/sketch.h"
+#include "engine/types/sketch.h"
 #include "tests/engine_client.h"
 #include "tests/engine_families.h"
 #include "tests/recorded_effects.h"

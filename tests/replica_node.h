@@ -9,11 +9,11 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/key_export.h"
 #include "engine/live_key.h"
-#include "engine/merge.h"
-#include "engine/origin.h"
-#include "engine/replica.h"
+#include "engine/replica/key_export.h"
+#include "engine/replica/merge.h"
+#include "engine/replica/origin.h"
+#include "engine/replica/replica.h"
 #include "tests/command_storm.h"
 #include "tests/engine_client.h"
 #include "tests/engine_families.h"

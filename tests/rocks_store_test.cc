@@ -2,7 +2,7 @@
 //
 // The data set on disk: what is merged is read back, what is forgotten leaves the files, and what
 // the loss of power and failing disks may do to it.
-#include "engine/rocks_store.h"
+#include "engine/disk/rocks_store.h"
 
 #include <doctest/doctest.h>
 #include <rocksdb/file_system.h>
@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/delta.h"
+#include "engine/replica/delta.h"
 
 namespace dyno {
 namespace {

@@ -14,7 +14,7 @@
 #include "engine/context.h"
 #include "engine/memory.h"
 #include "engine/reclaimer.h"
-#include "engine/set.h"
+#include "engine/types/set.h"
 #include "engine/value.h"
 #include "tests/engine_client.h"
 #include "tests/recorded_effects.h"

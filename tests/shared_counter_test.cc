@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Counters that several replicas add to: what each rule is there for.
-#include "engine/shared_counter.h"
+#include "engine/replica/shared_counter.h"
 
 #include <doctest/doctest.h>
 
 #include <array>
 #include <limits>
 
-#include "engine/counter_bytes.h"
+#include "engine/replica/counter_bytes.h"
 
 namespace dyno {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Maps of stamps against a std::map: growing, splitting and joining of blocks, walking.
-#include "engine/stamp_map.h"
+#include "engine/replica/stamp_map.h"
 
 #include <doctest/doctest.h>
 

@@ -2,7 +2,7 @@
 //
 // Stamps, and the clock that draws them: they only grow, on all threads together, whatever the
 // machine's clock does, and a peer's stamp moves the clock unless it is too far ahead.
-#include "engine/stamp.h"
+#include "engine/replica/stamp.h"
 
 #include <doctest/doctest.h>
 

@@ -3,7 +3,7 @@
 // Values that come back from the frames of their keys' state: the same random commands run on two
 // nodes that keep stamps, in one of which all values that may go are only in such frames before
 // every third; replies are equal, and so are the digests with what they should be.
-#include "engine/state_loader.h"
+#include "engine/disk/state_loader.h"
 
 #include <doctest/doctest.h>
 
@@ -17,11 +17,11 @@
 #include <utility>
 #include <vector>
 
-#include "engine/cold_gate.h"
-#include "engine/delta_fold.h"
+#include "engine/disk/cold_gate.h"
 #include "engine/live_key.h"
-#include "engine/merge.h"
-#include "engine/origin.h"
+#include "engine/replica/delta_fold.h"
+#include "engine/replica/merge.h"
+#include "engine/replica/origin.h"
 #include "tests/cold_storm.h"
 #include "tests/command_storm.h"
 #include "tests/engine_client.h"

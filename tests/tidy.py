@@ -31,13 +31,21 @@ INCLUDES = {
     "tests": {"protocol", "engine", "ring", "src", "bench", "tests"},
 }
 # The headers of the engine that the ring knows.
-INCLUDES_EXTRA = {"ring": {"engine/delta.h", "engine/stamp.h"}}
+INCLUDES_EXTRA = {"ring": {"engine/replica/delta.h", "engine/replica/stamp.h"}}
+# Inside the engine: which of its parts a part may include. What lies in none of them, and holds
+# the parts together, all may include.
+PARTS = {
+    "engine/types": {"engine/types"},
+    "engine/commands": {"engine/types", "engine/commands"},
+    "engine/replica": {"engine/types", "engine/replica"},
+    "engine/disk": {"engine/types", "engine/replica", "engine/disk"},
+}
 # Libraries that only the files of these names may see.
 LIBRARIES = {
     r"<(boost/asio|asio)": r"src/(main|\w*(connection|listener|network)\w*)\.(cc|h)"
     r"|bench/(connection|endpoint|network|tls_stream|worker\w*|control)\.(cc|h)",
     r"<toml": r"src/config_file\.cc",
-    r"<rocksdb/": r"(engine|tests)/\w*rocks\w*\.cc",
+    r"<rocksdb/": r"(engine/disk|tests)/\w*rocks\w*\.cc",
     r"<zstd": r"protocol/compression\.cc",
 }
 
@@ -232,6 +240,9 @@ def rule_includes(tree):
                 yield path, number, "no such file from the root: %s" % name
             elif folder(name) not in INCLUDES[own] and name not in INCLUDES_EXTRA.get(own, ()):
                 yield path, number, "%s must not include %s" % (own, name)
+            part, other = os.path.dirname(path), os.path.dirname(name)
+            if part in PARTS and other in PARTS and other not in PARTS[part]:
+                yield path, number, "%s must not include %s" % (part, name)
         header = path[:-3] + ".h"
         if path.endswith(".cc") and header in tree and quoted and quoted[0] != header:
             yield path, 1, "must include its own header first, which shows that it stands alone"

@@ -39,6 +39,12 @@ BAD = [
     (tidy.rule_calls, "engine/answer.cc", SOURCE + "void f() { assert(1); }\n", "DYNO_CHECK"),
     (tidy.rule_calls, "engine/answer.cc", SOURCE + "int g() { return atoi(p); }\n", "number.h"),
     (tidy.rule_includes, "engine/answer.cc", SOURCE + '#include "src/log.h"\n', "must not include"),
+    (
+        tidy.rule_includes,
+        "engine/types/answer.cc",
+        SOURCE + '#include "engine/disk/answer.h"\n',
+        "engine/types must not include",
+    ),
     (tidy.rule_includes, "engine/answer.cc", SOURCE + '#include "table.h"\n', "no such file"),
     (tidy.rule_includes, "engine/answer.cc", SOURCE + "#include <toml.hpp>\n", "seen only by"),
     (tidy.rule_includes, "engine/answer.cc", SOURCE + "#include <boost/asio.hpp>\n", "seen only"),

@@ -2,7 +2,7 @@
 //
 // Sorted sets: encodings around their thresholds, replies and errors of the commands, effects,
 // freeing in slices, and long random histories against a std::map.
-#include "engine/zset.h"
+#include "engine/types/zset.h"
 
 #include <doctest/doctest.h>
 

@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/delta.h"
-#include "engine/stamp.h"
+#include "engine/replica/delta.h"
+#include "engine/replica/stamp.h"
 #include "ring/request.h"
 #include "ring/topology.h"
 

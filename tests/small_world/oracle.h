@@ -16,8 +16,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/delta.h"
-#include "engine/shared_counter.h"
+#include "engine/replica/delta.h"
+#include "engine/replica/shared_counter.h"
 #include "protocol/check.h"
 
 namespace dyno {
