@@ -32,7 +32,8 @@ TEST_CASE("in the long run as much is sent as the rate says") {
       sent += static_cast<double>(room);
     }
     double due = static_cast<double>(rate) * 10;
-    double burst = static_cast<double>(rate / WanBudget::kBurstsPerSecond + 1);
+    const int64_t burst_bytes = rate / WanBudget::kBurstsPerSecond + 1;
+    auto burst = static_cast<double>(burst_bytes);
     CHECK(sent <= due + burst + 1);
     CHECK(sent >= due * 0.99 - burst - 1);
   }
