@@ -31,6 +31,8 @@ namespace {
 
 // An engine with a map for a disk.
 class ColdEngine final : public ColdKeys {
+  using Name = std::tuple<SlotIndex, int, std::string>;
+
  public:
   ColdEngine() : client({std::begin(kEngineFamilies), std::end(kEngineFamilies)}) {
     client.keyspace().set_cold_keys(this);
@@ -45,32 +47,20 @@ class ColdEngine final : public ColdKeys {
 
   // Takes out every value that may go.
   void chill_all() {
-    for (uint32_t i = 0; i < kSlotCount; ++i) {
-      auto index = static_cast<SlotIndex>(i);
-      Slot& slot = client.keyspace().slot(index);
-      if (slot.table.empty()) continue;
-      std::lock_guard lock(slot.lock);
-      std::vector<std::pair<int, std::string>> names;
-      slot.table.for_each([&](uint64_t* word) {
-        const Entry* entry = EntryTable::node(*word);
-        if (!(EntryTable::flags(*word) & kWordCold)) names.emplace_back(entry->db(), entry->key());
-        return true;
-      });
-      for (const auto& [db, name] : names) {
-        LiveKey live(client.executor(), db, name, INT64_MIN);
-        std::string bytes;
-        if (live.key().entry()->has_copy()) {
-          REQUIRE(disk_.contains({index, db, name}));
-          ++unwritten;
-        } else if (save_cold_value(live.key(), &bytes)) {
-          disk_[{index, db, name}] = bytes;
-        } else {
-          continue;
-        }
-        client.keyspace().chill(slot, live.key().word());
-        ++chilled;
+    for_each_warm(client, [&](SlotIndex index, Key& key) {
+      const Name name{index, key.db(), std::string(key.name())};
+      std::string bytes;
+      if (key.entry()->has_copy()) {
+        REQUIRE(disk_.contains(name));
+        ++unwritten;
+      } else if (save_cold_value(key, &bytes)) {
+        disk_[name] = bytes;
+      } else {
+        return;
       }
-    }
+      client.keyspace().chill(key.slot(), key.word());
+      ++chilled;
+    });
   }
 
   // Runs until it has run.
@@ -120,7 +110,6 @@ class ColdEngine final : public ColdKeys {
   int waits = 0;
 
  private:
-  using Name = std::tuple<SlotIndex, int, std::string>;
   std::map<Name, std::string> disk_;
   std::set<Name> wanted_;
   ColdGate gate_{client.keyspace(), *this};

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Commands whose replies tell whether values that went to disk came back as they were: what tests
-// draw from that run the same commands on two engines.
+// draw from that run the same commands on two engines, and the walk over what may go to disk.
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
+#include <mutex>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/command.h"
+#include "engine/live_key.h"
 #include "tests/command_storm.h"
+#include "tests/engine_client.h"
 #include "tests/engine_families.h"
 
 namespace dyno {
@@ -65,6 +70,28 @@ inline std::vector<const CommandSpec*> comparable_commands() {
     }
   }
   return specs;
+}
+
+// Calls visit(index, key) under the slot's lock for every key whose value is in memory, wherever
+// and in whichever database it lies; visit may take the value out.
+template <class Visit>
+void for_each_warm(EngineClient& client, Visit&& visit) {
+  for (uint32_t i = 0; i < kSlotCount; ++i) {
+    const auto index = static_cast<SlotIndex>(i);
+    Slot& slot = client.keyspace().slot(index);
+    if (slot.table.empty()) continue;
+    std::lock_guard lock(slot.lock);
+    std::vector<std::pair<int, std::string>> names;
+    slot.table.for_each([&](uint64_t* word) {
+      const Entry* entry = EntryTable::node(*word);
+      if (!(EntryTable::flags(*word) & kWordCold)) names.emplace_back(entry->db(), entry->key());
+      return true;
+    });
+    for (const auto& [db, name] : names) {
+      LiveKey live(client.executor(), db, name, INT64_MIN);
+      visit(index, live.key());
+    }
+  }
 }
 
 }  // namespace dyno

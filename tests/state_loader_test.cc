@@ -61,24 +61,11 @@ class KeptNode final : public ColdKeys, public FrameLog {
 
   // Takes out every value that may go.
   void chill_all() {
-    for (uint32_t i = 0; i < kSlotCount; ++i) {
-      auto index = static_cast<SlotIndex>(i);
-      Slot& slot = client.keyspace().slot(index);
-      if (slot.table.empty()) continue;
-      std::lock_guard lock(slot.lock);
-      std::vector<std::pair<int, std::string>> names;
-      slot.table.for_each([&](uint64_t* word) {
-        const Entry* entry = EntryTable::node(*word);
-        if (!(EntryTable::flags(*word) & kWordCold)) names.emplace_back(entry->db(), entry->key());
-        return true;
-      });
-      for (const auto& [db, name] : names) {
-        LiveKey live(client.executor(), db, name, INT64_MIN);
-        if (!loader.may_go(live.key())) continue;
-        client.keyspace().chill(slot, live.key().word());
-        ++chilled;
-      }
-    }
+    for_each_warm(client, [&](SlotIndex, Key& key) {
+      if (!loader.may_go(key)) return;
+      client.keyspace().chill(key.slot(), key.word());
+      ++chilled;
+    });
   }
   std::string run(const std::vector<std::string>& words) {
     for (;;) {
