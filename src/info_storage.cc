@@ -21,8 +21,7 @@ void add_store(const RocksStore::Figures& store, Section& s) {
   s.add("storage_cache_misses", store.cache_misses);
 }
 
-void add_storage(Storage& storage, Section& s) {
-  WriteLog::Figures log = storage.log_figures();
+void add_storage(Storage& storage, const WriteLog::Figures& log, Section& s) {
   s.add("storage_queue_bytes", log.queue_bytes);
   s.add("storage_appended_bytes", log.appended_bytes);
   s.add("storage_batches", log.batches);
@@ -65,9 +64,12 @@ void add_scratch_values(const ScratchValues& values, Section& s) {
 void add_persistence(Server& server, std::string* text) {
   Storage* storage = server.storage();
   Storage::SnapshotState saved;
+  WriteLog::Figures log;
   saved.saved_ms = server.started_ms();
-  if (storage != nullptr) saved = storage->snapshot_state();
-  bool is_failing = storage != nullptr && storage->log_figures().failing_since_ms != 0;
+  if (storage != nullptr) {
+    saved = storage->snapshot_state();
+    log = storage->log_figures();
+  }
   Section s(text, "Persistence");
   s.add("loading", int64_t{0});
   s.add("async_loading", storage != nullptr && !storage->warm_up().is_done() ? 1 : 0);
@@ -84,8 +86,8 @@ void add_persistence(Server& server, std::string* text) {
   s.add("aof_rewrite_in_progress", int64_t{0});
   s.add("aof_rewrite_scheduled", int64_t{0});
   s.add("aof_last_bgrewrite_status", "ok");
-  s.add("aof_last_write_status", is_failing ? "err" : "ok");
-  if (storage != nullptr) add_storage(*storage, s);
+  s.add("aof_last_write_status", log.failing_since_ms != 0 ? "err" : "ok");
+  if (storage != nullptr) add_storage(*storage, log, s);
   if (server.spill() != nullptr) add_spill(*server.spill(), s);
   if (server.scratch_values() != nullptr) add_scratch_values(*server.scratch_values(), s);
 }
