@@ -115,7 +115,14 @@ struct Heartbeat {
   int64_t unix_ms = 0;  // The sender's wall clock.
   uint64_t stamp = 0;   // The sender's hybrid clock.
   uint8_t state = 0;    // ring/view.h: NodeState
-  void visit(auto& codec) { codec(number, sent_us, unix_ms, stamp, state); }
+  // Of the sender: see ring/completeness.h.
+  uint64_t complete = 0;
+  uint64_t sound = 0;
+  uint64_t horizon = 0;
+
+  void visit(auto& codec) {
+    codec(number, sent_us, unix_ms, stamp, state, complete, sound, horizon);
+  }
 };
 
 struct StreamFrame {

@@ -69,6 +69,13 @@ void AntiEntropy::link_down(NodeIndex node) {
   abort({}, found->second);
 }
 
+void AntiEntropy::allow(NodeIndex node, bool allowed) {
+  auto found = peers_.find(node);
+  if (found == peers_.end() || found->second.allowed == allowed) return;
+  found->second.allowed = allowed;
+  if (!allowed) abort({}, found->second);
+}
+
 void AntiEntropy::demand(NodeIndex node) {
   auto found = peers_.find(node);
   if (found != peers_.end()) found->second.wants_all = true;
@@ -351,7 +358,7 @@ bool AntiEntropy::background_is_due(Now now) const {
 
 void AntiEntropy::handle_timeout(Now now) {
   for (auto& [node, peer] : peers_) {
-    if (!peer.linked) continue;
+    if (!peer.can_be_asked()) continue;
     if (peer.round) {
       Round& round = *peer.round;
       if (round.step == Step::kPause && now.mono_us >= round.resume_us) {
@@ -371,7 +378,7 @@ void AntiEntropy::handle_timeout(Now now) {
   auto next = peers_.upper_bound(background_next_);
   for (size_t i = 0; i < peers_.size(); ++i) {
     if (next == peers_.end()) next = peers_.begin();
-    if (next->second.linked && !next->second.wants()) {
+    if (next->second.can_be_asked() && !next->second.wants()) {
       background_next_ = next->first;
       start(now, next->first, next->second, true);
       return;
@@ -385,7 +392,7 @@ int64_t AntiEntropy::next_timeout() const {
   int64_t next = kNever;
   bool busy = false;
   for (const auto& [node, peer] : peers_) {
-    if (!peer.linked) continue;
+    if (!peer.can_be_asked()) continue;
     if (peer.round) {
       busy = true;
       const Round& round = *peer.round;
@@ -415,6 +422,7 @@ std::string AntiEntropy::describe() const {
   std::string text;
   for (const auto& [node, peer] : peers_) {
     text += std::to_string(node) + (peer.linked ? " linked" : " away");
+    if (!peer.allowed) text += ", not trusted";
     if (peer.wants_all) text += " to pull all";
     if (!peer.wants_dirty.empty()) text += " to pull dirty slots";
     if (peer.round) {

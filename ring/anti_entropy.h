@@ -76,6 +76,8 @@ class AntiEntropy {
   // `sums_ranges`: the peer has Feature::kSumsRanges.
   void link_up(Now now, NodeIndex node, bool sums_ranges);
   void link_down(NodeIndex node);
+  // Whether anything may be pulled from the peer; at first it may.
+  void allow(NodeIndex node, bool allowed);
   // Pull everything, or these slots, when the peer is there.
   void demand(NodeIndex node);
   // The same, unless such a pull is under way that began when set_watermark() had said `since`.
@@ -143,6 +145,7 @@ class AntiEntropy {
   };
   struct Peer {
     bool linked = false;
+    bool allowed = true;
     bool sums_ranges = false;
     uint32_t incarnation = 0;
     std::optional<Round> round;
@@ -151,6 +154,7 @@ class AntiEntropy {
     std::map<uint16_t, SlotsDirty> wants_dirty;  // By lane, the latest.
     int64_t not_before_us = 0;
 
+    [[nodiscard]] bool can_be_asked() const { return linked && allowed; }
     [[nodiscard]] bool wants() const { return wants_all || !wants_dirty.empty(); }
   };
 

@@ -14,17 +14,19 @@ Bootstrap::Bootstrap(const Topology& topology, NodeIndex self) {
   }
 }
 
-void Bootstrap::heard(NodeIndex node, NodeState state) {
+void Bootstrap::heard(NodeIndex node, NodeState state, bool can_fill) {
   auto found = peers_.find(node);
   if (found == peers_.end()) return;
   Peer& peer = found->second;
   peer.there = state != NodeState::kDown;
+  peer.can_fill = can_fill;
   if (!peer.there) return;
   peer.unreachable = false;
   peer.silent_us = -1;
   bool serves = state != NodeState::kLoading;
   // One that fills its memory knows nothing that others do not; once it serves, it was filled.
-  if (!peer.settled && serves && (!filled_ || alone_)) {
+  bool may_give = needs_donor_ || (!peer.settled && (!filled_ || alone_));
+  if (may_give && serves) {
     peer.donor = true;
     has_near_donor_ = has_near_donor_ || peer.near;
   }
@@ -43,6 +45,13 @@ void Bootstrap::pulled(NodeIndex node) {
   if (found != peers_.end()) found->second.pulled = true;
 }
 
+void Bootstrap::begin_anew(Now now) {
+  filled_ = alone_ = has_near_donor_ = false;
+  needs_donor_ = true;
+  anew_us_ = now.mono_us;
+  for (auto& [node, peer] : peers_) peer.pulled = peer.donor = false;
+}
+
 bool Bootstrap::lacks(Now now) const {
   if (is_planted(PlantedFault::kOneDonor) &&
       std::any_of(peers_.begin(), peers_.end(),
@@ -52,7 +61,8 @@ bool Bootstrap::lacks(Now now) const {
   return std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
     const Peer& peer = entry.second;
     bool may_come = peer.there || (!peer.unreachable && now.mono_us - peer.silent_us < kPatienceUs);
-    return peer.donor && !peer.pulled && may_come && (peer.near || !has_near_donor_);
+    return peer.donor && !peer.pulled && may_come &&
+           (peer.near || !has_near_donor_ || needs_donor_);
   });
 }
 
@@ -72,8 +82,17 @@ void Bootstrap::handle_timeout(Now now) {
   bool all_settled = std::all_of(peers_.begin(), peers_.end(),
                                  [](const auto& entry) { return entry.second.settled; });
   if (!all_settled && now.mono_us - started_us_ < kGraceUs) return;
+  if (needs_donor_ && !may_begin_again(now)) return;
   filled_ = true;
+  needs_donor_ = false;
   alone_ = !any_donor && !all_settled;
+}
+
+bool Bootstrap::may_begin_again(Now now) const {
+  bool is_late = now.mono_us - anew_us_ > kPatienceUs;
+  return std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
+    return entry.second.pulled && (entry.second.can_fill || is_late);
+  });
 }
 
 int64_t Bootstrap::next_timeout() const {

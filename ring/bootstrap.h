@@ -31,11 +31,15 @@ class Bootstrap {
 
   Bootstrap(const Topology& topology, NodeIndex self);
 
-  // What the peer says of itself, or that it is silent: kDown.
-  void heard(NodeIndex node, NodeState state);
+  // What the peer says of itself, or that it is silent: kDown. `can_fill`: it has all that a node
+  // lacks that begins anew.
+  void heard(NodeIndex node, NodeState state, bool can_fill = true);
   // The peer could not be reached.
   void unreachable(NodeIndex node);
   void pulled(NodeIndex node);
+  // The node has dropped what it held: it serves no more until it was filled, however long no donor
+  // is there. Every peer that serves is one then; those that cannot fill it suffice after a while.
+  void begin_anew(Now now);
 
   void handle_timeout(Now now);
   [[nodiscard]] int64_t next_timeout() const;
@@ -49,15 +53,19 @@ class Bootstrap {
     bool near = false;     // Of this data center.
     bool settled = false;  // What it was at first is known.
     bool donor = false;
+    bool can_fill = true;
     bool pulled = false;
     bool there = false;
     bool unreachable = false;
     int64_t silent_us = -1;  // Since when it is not there; -1: it is.
   };
   [[nodiscard]] bool lacks(Now now) const;
+  [[nodiscard]] bool may_begin_again(Now now) const;
 
   std::map<NodeIndex, Peer> peers_;  // Those that share keys.
   bool filled_ = false;
+  bool needs_donor_ = false;  // Since anew_us_.
+  int64_t anew_us_ = 0;
   bool alone_ = false;  // Began to serve without a donor.
   bool has_near_donor_ = false;
   int64_t started_us_ = -1;

@@ -248,7 +248,9 @@ void Coordinator::handle_hold(Now now, LinkId link, NodeIndex from, uint64_t id,
 
 void Coordinator::pull(Now now, NodeIndex from, std::vector<RequestKey> keys, LinkId link,
                        uint64_t id) {
-  bool can_pull = linked_[from] && !keys.empty() && !is_full();
+  // Who fills its memory has nothing to tell, or nothing that may be believed (completeness.h).
+  bool is_loading = view_->nodes[from].state == NodeState::kLoading;
+  bool can_pull = linked_[from] && !is_loading && !keys.empty() && !is_full();
   Request request;
   request.deadline_us = now.mono_us + kHoldUs;
   request.keys = std::move(keys);

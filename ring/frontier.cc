@@ -123,10 +123,10 @@ std::map<NodeIndex, Stamp> Frontier::wanted(Stamp clock) const {
   return nodes;
 }
 
-void Frontier::handle_timeout(Now now, Stamp clock) {
+void Frontier::handle_timeout(Now now, Stamp clock, Stamp own) {
   if (now.mono_us < next_sample_us_) return;
   next_sample_us_ = now.mono_us + kSampleUs;
-  Stamp least = published(clock);
+  Stamp least = std::min(published(clock), own);
   for (const auto& [node, peer] : peers_) {
     if (!peer.forgotten) least = std::min(least, peer.published());
   }

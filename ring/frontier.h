@@ -47,6 +47,8 @@ class Frontier {
 
   Frontier(const Topology& topology, NodeIndex self, StateAge age = {});
 
+  // The node begins with data for which this was the horizon.
+  void begin(Stamp horizon) { horizon_ = horizon; }
   // A peer was heard of, in this incarnation, with this many lanes; `clock` is this node's.
   void peer_seen(NodeIndex node, uint32_t incarnation, uint16_t lanes, Stamp clock);
   void mark(NodeIndex node, uint32_t incarnation, uint16_t lane, Stamp watermark, Stamp published);
@@ -65,8 +67,8 @@ class Frontier {
   // is to have when the pull begins, and has.
   [[nodiscard]] std::map<NodeIndex, Stamp> wanted(Stamp clock) const;
 
-  // Takes a sample of the minimum; ages what was taken before.
-  void handle_timeout(Now now, Stamp clock);
+  // Takes a sample of the minimum; ages what was taken before. `own` is what this node publishes.
+  void handle_timeout(Now now, Stamp clock, Stamp own);
   [[nodiscard]] int64_t next_timeout() const { return next_sample_us_; }
   [[nodiscard]] std::string describe() const;
 

@@ -282,6 +282,7 @@ void Lane::handle_timeout(Now now) {
   if (now.mono_us >= next_mark_us_) {
     next_mark_us_ = now.mono_us + options_.mark_us;
     Stamp watermark = store_.watermark();
+    outbox_.notes.push_back(MarkSeen{identity_.self, identity_.incarnation, number_, watermark, 0});
     for (auto& [node, sender] : streams_.all()) sender.set_mark(watermark, view_->published);
   }
   for (WanBudget& budget : budgets_) budget.refill(now);

@@ -21,7 +21,8 @@ struct PeerSeen {
   uint32_t incarnation = 0;
   uint16_t lanes = 1;
 };
-// A stream brought a mark. To the steward.
+// A stream brought a mark; or, of this node itself, what a lane of it has handed over, without
+// `published`. To the steward.
 struct MarkSeen {
   NodeIndex node = kNoNode;
   uint32_t incarnation = 0;

@@ -24,6 +24,7 @@ enum class PlantedFault : uint8_t {
   kNoHold,              // A safe read does not wait for others to hold what it shows.
   kStaleCompare,        // A quorum read asks, and does not merge.
   kRefusesLate,         // A write that was lost on its way counts as not applied.
+  kTrustsOldData,       // A node that comes back with less than it had is not emptied.
   kSameIncarnation,     // A process that lost its memory comes back as who it was.
 };
 

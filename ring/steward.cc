@@ -17,13 +17,22 @@ Steward::Steward(const Topology& topology, NodeIndex self, uint32_t incarnation,
       frontier_(topology, self, options.anti_entropy.age),
       anti_entropy_(topology, self, options.anti_entropy, store, outbox_),
       bootstrap_(topology, self),
-      incarnations_(topology.nodes().size()) {
+      completeness_(topology, self),
+      incarnations_(topology.nodes().size()),
+      watermarks_(options.lanes) {
   incarnations_[self] = incarnation;
   make_view();
 }
 
+void Steward::begin(Stamp known, Stamp horizon) {
+  completeness_.begin(known);
+  frontier_.begin(horizon);
+  completeness_.set_horizon(horizon);
+}
+
 void Steward::link_up(Now now, NodeIndex node, uint64_t features) {
   detector_.link_up(now, node);
+  anti_entropy_.allow(node, may_pull_from(node));
   anti_entropy_.link_up(now, node, (features & kSumsRanges) != 0);
 }
 
@@ -49,7 +58,10 @@ bool Steward::handle_answer(Now now, NodeIndex from, const PeerMessage& message)
       Heartbeat answer;
       if (!read_body(message.body, &answer)) return false;
       detector_.handle_answer(now, from, answer);
-      bootstrap_.heard(from, detector_.state_of(from));
+      bool serves = detector_.state_of(from) > NodeState::kLoading;
+      completeness_.heard(from, {serves, answer.complete, answer.sound, answer.horizon});
+      anti_entropy_.allow(from, may_pull_from(from));
+      bootstrap_.heard(from, state_of(from), completeness_.can_fill(from));
       // A clock too far ahead is not followed; the detector sees how far.
       return store_.observe(answer.stamp) || true;
     }
@@ -95,8 +107,7 @@ bool Steward::handle_question(Now now, LinkId link, const PeerMessage& message) 
       if (!read_body(message.body, &heartbeat)) return false;
       (void)store_.observe(heartbeat.stamp);
       heartbeat.unix_ms = now.unix_ms;
-      heartbeat.stamp = store_.clock();
-      heartbeat.state = static_cast<uint8_t>(own_state());
+      tell_own(&heartbeat);
       write_message(MessageKind::kHeartbeatAnswer, message.id, heartbeat, out);
       return true;
     }
@@ -144,10 +155,16 @@ void Steward::handle_note(const Note& note) {
     if (seen->incarnation <= incarnations_[seen->node]) return;
     incarnations_[seen->node] = seen->incarnation;
     frontier_.peer_seen(seen->node, seen->incarnation, seen->lanes, store_.clock());
+    completeness_.peer_seen(seen->node);
+    anti_entropy_.allow(seen->node, may_pull_from(seen->node));
     anti_entropy_.peer_seen(seen->node, seen->incarnation);
     make_view();
   } else if (const auto* mark = std::get_if<MarkSeen>(&note)) {
-    frontier_.mark(mark->node, mark->incarnation, mark->lane, mark->watermark, mark->published);
+    if (mark->node == self_) {
+      watermarks_[mark->lane] = mark->watermark;
+    } else {
+      frontier_.mark(mark->node, mark->incarnation, mark->lane, mark->watermark, mark->published);
+    }
   } else if (const auto* dirty = std::get_if<SlotsDirty>(&note)) {
     anti_entropy_.demand_dirty(*dirty);
   } else if (std::holds_alternative<Superseded>(note)) {
@@ -162,8 +179,10 @@ void Steward::handle_timeout(Now now) {
     // Watermarks go on with time, also when nothing is written.
     (void)store_.observe(first_stamp_of(now.unix_ms));
     look_at_peers(now);
-    bootstrap_.handle_timeout(now);
-    frontier_.handle_timeout(now, store_.clock());
+    if (drop_if_stale(now)) bootstrap_.handle_timeout(now);
+    publish();
+    frontier_.handle_timeout(now, store_.clock(), published_);
+    completeness_.set_horizon(frontier_.horizon());
     demand_pulls(now);
     make_view();
   }
@@ -173,18 +192,63 @@ void Steward::handle_timeout(Now now) {
 void Steward::look_at_peers(Now now) {
   for (NodeIndex node = 0; node < topology_.nodes().size(); ++node) {
     if (node == self_) continue;
-    bootstrap_.heard(node, detector_.state_of(node));
+    bootstrap_.heard(node, state_of(node), completeness_.can_fill(node));
     if (!detector_.is_due(now, node)) continue;
     Heartbeat heartbeat = detector_.heartbeat(now, node);
-    heartbeat.stamp = store_.clock();
-    heartbeat.state = static_cast<uint8_t>(own_state());
+    tell_own(&heartbeat);
     write_message(MessageKind::kHeartbeat, 0, heartbeat, &outbox_.to_nodes[node]);
   }
+}
+
+void Steward::tell_own(Heartbeat* heartbeat) const {
+  heartbeat->stamp = store_.clock();
+  heartbeat->state = static_cast<uint8_t>(own_state());
+  heartbeat->complete = completeness_.complete();
+  heartbeat->sound = completeness_.sound();
+  heartbeat->horizon = frontier_.horizon();
+}
+
+// One that may hold what is forgotten here is not asked for anything.
+NodeState Steward::state_of(NodeIndex node) const {
+  NodeState state = detector_.state_of(node);
+  return state == NodeState::kDown || completeness_.trusts(node) ? state : NodeState::kLoading;
+}
+
+bool Steward::may_pull_from(NodeIndex node) const {
+  return dropping_until_ == 0 && completeness_.trusts(node);
+}
+
+bool Steward::drop_if_stale(Now now) {
+  Stamp limit = dropping_until_ != 0 ? dropping_until_ : completeness_.stale_until();
+  if (limit == 0) return true;
+  if (dropping_until_ == 0) bootstrap_.begin_anew(now);
+  dropping_until_ = limit;
+  for (NodeIndex node : topology_.node(self_).sharers) anti_entropy_.allow(node, false);
+  if (!store_.drop_until(limit)) return false;
+  dropping_until_ = 0;
+  ++drops_;
+  completeness_.dropped(limit);
+  // What was pulled before is dropped, too.
+  (void)anti_entropy_.take_pulled();
+  for (NodeIndex node : topology_.node(self_).sharers) {
+    anti_entropy_.allow(node, may_pull_from(node));
+  }
+  return true;
+}
+
+void Steward::publish() {
+  published_ = 0;
+  if (!bootstrap_.is_filled()) return;
+  // Up to where a lane's watermark is, its writes are in what the store keeps.
+  Stamp known = frontier_.published(*std::min_element(watermarks_.begin(), watermarks_.end()));
+  published_ = store_.keep_known(known, frontier_.horizon());
+  completeness_.published(published_);
 }
 
 void Steward::demand_pulls(Now) {
   for (const AntiEntropy::Pulled& pulled : anti_entropy_.take_pulled()) {
     frontier_.pulled(pulled.node, pulled.watermark, pulled.known);
+    if (!bootstrap_.is_filled()) completeness_.filled_from(pulled.node);
     bootstrap_.pulled(pulled.node);
   }
   anti_entropy_.set_watermark(frontier_.watermark(store_.clock()));
@@ -232,12 +296,12 @@ void Steward::make_view() {
   auto view = std::make_shared<View>();
   for (NodeIndex node = 0; node < incarnations_.size(); ++node) {
     View::NodeView seen;
-    seen.state = node == self_ ? own_state() : detector_.state_of(node);
+    seen.state = node == self_ ? own_state() : state_of(node);
     seen.incarnation = incarnations_[node];
     if (node != self_) seen.clock_offset_ms = detector_.clock_offset_ms(node);
     view->nodes.push_back(seen);
   }
-  if (bootstrap_.is_filled()) view->published = frontier_.published(store_.clock());
+  view->published = published_;
   view->horizon = frontier_.horizon();
   view_ = std::move(view);
   outbox_.notes.push_back(ViewChanged{view_});

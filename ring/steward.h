@@ -11,6 +11,7 @@
 
 #include "ring/anti_entropy.h"
 #include "ring/bootstrap.h"
+#include "ring/completeness.h"
 #include "ring/failure_detector.h"
 #include "ring/frontier.h"
 #include "ring/machine.h"
@@ -23,6 +24,7 @@
 namespace dyno {
 
 struct StewardOptions {
+  uint16_t lanes = 1;  // Of this node.
   AntiEntropyOptions anti_entropy;
 };
 
@@ -30,6 +32,10 @@ class Steward {
  public:
   Steward(const Topology& topology, NodeIndex self, uint32_t incarnation,
           const StewardOptions& options, Store& store);
+
+  // The node begins with data from a disk, and with what Store::keep_known() was told of it. Called
+  // before anything else; not when it begins with none.
+  void begin(Stamp known, Stamp horizon);
 
   // By lane 0, of its own links.
   void link_up(Now now, NodeIndex node, uint64_t features);
@@ -58,6 +64,9 @@ class Steward {
   [[nodiscard]] const SharedView& view() const { return view_; }
   [[nodiscard]] const FailureDetector& failure_detector() const { return detector_; }
   [[nodiscard]] const Frontier& frontier() const { return frontier_; }
+  [[nodiscard]] const Completeness& completeness() const { return completeness_; }
+  // How often this node dropped what it held, being stale.
+  [[nodiscard]] uint64_t drops() const { return drops_; }
   [[nodiscard]] const AntiEntropy& anti_entropy() const { return anti_entropy_; }
   // For RING STATUS: by node.
   [[nodiscard]] std::vector<NodeStatus> statuses() const;
@@ -69,7 +78,13 @@ class Steward {
  private:
   [[nodiscard]] std::vector<KnownNode> known() const;
   void look_at_peers(Now now);
+  [[nodiscard]] NodeState state_of(NodeIndex node) const;
+  [[nodiscard]] bool may_pull_from(NodeIndex node) const;
+  void tell_own(Heartbeat* heartbeat) const;
+  // Drops what a stale node holds; false while it does.
+  [[nodiscard]] bool drop_if_stale(Now now);
   void demand_pulls(Now now);
+  void publish();
   void make_view();
 
   const Topology& topology_;
@@ -80,7 +95,12 @@ class Steward {
   Frontier frontier_;
   AntiEntropy anti_entropy_;
   Bootstrap bootstrap_;
+  Completeness completeness_;
+  Stamp dropping_until_ = 0;  // 0: the node drops nothing.
+  uint64_t drops_ = 0;
+  Stamp published_ = 0;                 // What the view says.
   std::vector<uint32_t> incarnations_;  // By node.
+  std::vector<Stamp> watermarks_;       // Of this node's lanes.
   SharedView view_;
   NodeState wished_ = NodeState::kNormal;
   bool is_superseded_ = false;

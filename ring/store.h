@@ -89,6 +89,14 @@ class Store {
   // none when that would say something else (a counter's totals keep their own stamps).
   virtual std::optional<Frame> restamp(const Frame& frame, Stamp stamp) = 0;
 
+  // The node knows every write up to `known`, and what was removed up to `horizon`, which is not
+  // larger, may be forgotten: to be kept with the data. Returns up to where the node would know
+  // every write after a restart as well; where nothing outlives the process, `known`.
+  virtual Stamp keep_known(Stamp known, Stamp /*horizon*/) { return known; }
+  // Everything up to `limit` is to be dropped, with its traces, and nothing later. Asked for again
+  // and again, until it is true that it was done.
+  virtual bool drop_until(Stamp limit) = 0;
+
   // A stamp at or above that of every write of this lane's thread that was handed to the ring, and
   // below that of every other write that the thread ran, runs or will run. Goes on with time when
   // nothing is written.

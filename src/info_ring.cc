@@ -70,6 +70,7 @@ void add_ring(RingNode& ring, std::string* text) {
     s.add(name.append(type_name(static_cast<Type>(type))), counts.conflicts[type].load());
   }
   s.add("ring_conflicts_type", counts.type_conflicts.load());
+  add("ring_old_data_dropped", ring.drops());
   s.add("ring_tombstones", counts.tombstones.load());
   s.add("ring_facts_applied", counts.applied_facts.load());
 }

@@ -67,6 +67,7 @@ RingNode::RingNode(Server& server, RingMembership membership, int lanes)
   if (!topology().is_single_replica()) server.executor().set_recorder(&origin_);
   store_ = std::make_unique<RingStore>(replica_, topology(), self(), unix_time_ms);
   StewardOptions steward;
+  steward.lanes = identity_.lanes;
   steward.anti_entropy.wan_bytes_per_second = server.config().ring.wan_rate.load();
   steward_ = std::make_unique<Steward>(topology(), self(), identity_.incarnation, steward, *store_);
   view_ = steward_->view();
@@ -94,6 +95,10 @@ LaneOptions RingNode::lane_options() const {
   // Each lane has its share.
   if (rate != 0) options.wan_bytes_per_second = std::max<int64_t>(rate / identity_.lanes, 1);
   return options;
+}
+
+void RingNode::begin(Stamp known, Stamp horizon) {
+  steward_->begin(known, horizon);
 }
 
 std::unique_ptr<LaneDriver> RingNode::make_lane(NetworkThread& thread, EventLoop& loop) {
@@ -176,6 +181,11 @@ void RingNode::drain() {
 
 void RingNode::publish_steward() {
   repaired_.store(steward_->is_repaired());
+  if (uint64_t drops = steward_->drops(); drops_.exchange(drops) != drops) {
+    server_.log().write(LogLevel::kWarning,
+                        "the data of this node was older than what the others have forgotten: "
+                        "it is filled anew");
+  }
   std::string text = steward_->describe();
   std::lock_guard lock(mutex_);
   steward_text_ = std::move(text);

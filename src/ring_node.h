@@ -39,6 +39,9 @@ class RingNode {
   // By each network thread's owner before the thread starts, in the order of their numbers.
   std::unique_ptr<LaneDriver> make_lane(NetworkThread& thread, EventLoop& loop);
 
+  // The node begins with data: see Steward::begin(). Before the threads start.
+  void begin(Stamp known, Stamp horizon);
+
   [[nodiscard]] Server& server() { return server_; }
   [[nodiscard]] const Topology& topology() const { return membership_.topology; }
   [[nodiscard]] NodeIndex self() const { return membership_.self; }
@@ -64,6 +67,8 @@ class RingNode {
   // have not acknowledged gets a moment to reach them. Not by a network thread.
   void drain();
   [[nodiscard]] bool is_repaired() const { return repaired_.load(); }
+  // How often the node dropped what it held, since that was too old.
+  [[nodiscard]] uint64_t drops() const { return drops_.load(); }
   // All lanes' figures added up.
   [[nodiscard]] LaneFigures figures() const;
   // For RING STATUS: by node.
@@ -91,6 +96,7 @@ class RingNode {
   std::vector<std::string> probes_;  // By node.
   std::atomic<bool> repaired_{true};
   std::atomic<bool> superseded_{false};
+  std::atomic<uint64_t> drops_{0};
 
   mutable std::mutex mutex_;
   SharedView view_;  // Guarded by mutex_, as is what follows.

@@ -11,10 +11,15 @@
 
 #include "engine/replica/delta.h"
 #include "engine/replica/key_export.h"
+#include "engine/replica/slot_drop.h"
+#include "protocol/check.h"
 
 namespace dyno {
 namespace {
 
+// How much of what is old is dropped at a time: some milliseconds.
+constexpr uint32_t kSlotsDropped = 4096;
+constexpr size_t kKeysDropped = 16384;
 // Room for deltas that stays between frames.
 constexpr size_t kDeltasKept = 64;
 
@@ -212,6 +217,34 @@ std::optional<Frame> RingStore::restamp(const Frame& frame, Stamp stamp) {
   Frame anew{new_stamps.front(), frame.tokens, std::string(writer.finish())};
   if (apply(anew.bytes).refusal != Refusal::kNone) return std::nullopt;
   return anew;
+}
+
+Stamp RingStore::keep_known(Stamp known, Stamp horizon) {
+  FrameLog* log = replica_.log();
+  return log == nullptr ? known : log->keep_known(known, horizon);
+}
+
+// Some of the slots at a time, so that others get on.
+bool RingStore::drop_until(Stamp limit) {
+  if (dropping_until_ != limit) next_dropped_ = 0;
+  dropping_until_ = limit;
+  size_t keys = 0;
+  std::string later;
+  for (uint32_t end = next_dropped_ + kSlotsDropped;
+       next_dropped_ < std::min<uint32_t>(end, kSlotCount) && keys < kKeysDropped;
+       ++next_dropped_) {
+    auto index = static_cast<SlotIndex>(next_dropped_);
+    later.clear();
+    {
+      std::lock_guard lock(replica_.keyspace().slot(index).lock);
+      keys += drop_slot(replica_, index, limit, unix_ms_(), &later);
+      if (replica_.log() != nullptr) replica_.log()->replace_slot(index, later);
+    }
+    DYNO_CHECK(apply_state(later).refusal == Refusal::kNone);
+  }
+  if (next_dropped_ < kSlotCount) return false;
+  dropping_until_ = 0;
+  return true;
 }
 
 Stamp RingStore::watermark() {

@@ -53,6 +53,8 @@ class RingStore : public Store {
   [[nodiscard]] std::optional<Frame> restamp(const Frame& frame, Stamp stamp) override;
   [[nodiscard]] Stamp watermark() override;
   [[nodiscard]] bool observe(Stamp stamp) override;
+  Stamp keep_known(Stamp known, Stamp horizon) override;
+  bool drop_until(Stamp limit) override;
   [[nodiscard]] Stamp clock() override { return replica_.clock().last(); }
 
   // While a long command of this lane runs on a thread that left the loop, its writes are not
@@ -76,6 +78,8 @@ class RingStore : public Store {
   int holds_ = 0;
   Stamp watermark_ = 0;
   Stamp watermark_limit_ = 0;
+  Stamp dropping_until_ = 0;  // 0: nothing is dropped now.
+  uint32_t next_dropped_ = 0;
 };
 
 }  // namespace dyno

@@ -50,7 +50,7 @@ std::string ScratchValues::write(const std::vector<Leaving>& values) {
   if (is_failing) (void)store_.resume(&forgets_data);
   // What is written comes last: a key of the batch may have been cold, and used since.
   RocksStore::Batch records;
-  for (const ColdName& name : forgotten) records.erase_value(name.slot, name.db, name.text);
+  for (const ColdName& name : forgotten) records.erase(name.slot, name.db, name.text);
   uint64_t bytes = 0;
   uint64_t written = 0;
   for (const Leaving& each : values) {

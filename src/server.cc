@@ -166,7 +166,11 @@ std::optional<std::string> Server::open_storage() {
   storage_ = std::make_unique<Storage>(*this);
   std::string why = storage_->open(ring_ ? &ring_->replica() : nullptr);
   if (!why.empty()) return why;
-  if (!ring_) start_spill(storage_->values());
+  if (!ring_) {
+    start_spill(storage_->values());
+  } else if (const Storage::Kept& kept = storage_->kept(); kept.has_data) {
+    ring_->begin(kept.known.complete, kept.known.horizon);
+  }
   why = storage_->start();
   if (!why.empty()) return why;
   for (auto& thread : threads_) thread->join_storage(*storage_);

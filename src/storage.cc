@@ -123,7 +123,23 @@ std::string Storage::open(Replica* replica) {
     values_ = std::make_unique<KeptValues>(*replica_, store_, *log_, seed, seed);
   }
   warm_up_ = std::make_unique<WarmUp>(*replica_, store_, server_.log());
-  return {};
+  why = alone_ == nullptr ? read_known() : std::string();
+  return why.empty() ? why : "storage: " + options.path + ": " + why;
+}
+
+// A node that was alone knew all that it ever wrote. One that fills an empty directory knows
+// nothing, also if it ends before it has told what it knows.
+std::string Storage::read_known() {
+  std::string clock;
+  std::string bytes;
+  if (std::string why = store_.get(WriteLog::kClockName, &clock); !why.empty()) return why;
+  if (std::string why = store_.get(WriteLog::kKnownName, &bytes); !why.empty()) return why;
+  kept_.has_data = !clock.empty() || !bytes.empty();
+  if (!WriteLog::read_known(bytes, &kept_.known)) kept_.known = {WriteLog::stamp_of(clock), 0};
+  log_->begin(kept_.known);
+  RocksStore::Batch batch;
+  batch.put(WriteLog::kKnownName, WriteLog::bytes_of_known(kept_.known));
+  return store_.write(batch, true);
 }
 
 std::string Storage::check_identity() {

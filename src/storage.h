@@ -8,6 +8,7 @@
 // traces of what is gone are dropped soon.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -90,8 +91,14 @@ class Storage {
   [[nodiscard]] RocksStore::Figures store_figures() const { return store_.figures(); }
   [[nodiscard]] uint64_t refused_records() const { return store_.refused_records(); }
 
-  // The ring's horizon: traces up to here leave the disk.
-  void set_horizon(Stamp horizon) { store_.set_horizon(horizon); }
+  // Of a ring's node that begins with data, and what it was told to be known of that.
+  struct Kept {
+    bool has_data = false;
+    WriteLog::Known known;
+  };
+  [[nodiscard]] const Kept& kept() const { return kept_; }
+  // The ring's horizon: traces up to here leave the disk, once it has been told of the horizon.
+  void set_horizon(Stamp horizon) { store_.set_horizon(std::min(horizon, log_->safe_horizon())); }
   // Files shall lose what is gone, which they otherwise do in time.
   void compact_soon() { compact_soon_.store(true); }
 
@@ -104,6 +111,7 @@ class Storage {
 
   [[nodiscard]] std::string check_identity();
   [[nodiscard]] std::string read_clock_and_flushes();
+  [[nodiscard]] std::string read_known();
   void tend();
   [[nodiscard]] bool ends() const;
   [[nodiscard]] std::string make_snapshot(std::string_view name);
@@ -116,6 +124,7 @@ class Storage {
   std::unique_ptr<WriteLog> log_;
   std::unique_ptr<KeptValues> values_;
   std::unique_ptr<WarmUp> warm_up_;
+  Kept kept_;
   std::atomic<bool> compact_soon_{false};
   std::thread tender_;
   std::thread snapshot_thread_;

@@ -2,6 +2,7 @@
 #include "src/write_log.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <deque>
@@ -21,6 +22,8 @@ namespace dyno {
 namespace {
 
 constexpr int64_t kSyncEveryMs = 1000;
+// How long what is known goes on until a disk that is written nothing else is told of it.
+constexpr int64_t kTellEveryMs = 5000;
 constexpr auto kAttempt = std::chrono::milliseconds(500);
 // Where nobody waits for the disk, frames gather for so long: a write costs no wake-up, and a batch
 // that is large enough to be sorted costs RocksDB half.
@@ -65,6 +68,17 @@ Stamp WriteLog::stamp_of(std::string_view bytes) {
   Stamp stamp = 0;
   if (bytes.size() == sizeof(stamp)) std::memcpy(&stamp, bytes.data(), sizeof(stamp));
   return stamp;
+}
+
+std::string WriteLog::bytes_of_known(const Known& known) {
+  return bytes_of(known.complete) + bytes_of(known.horizon);
+}
+
+bool WriteLog::read_known(std::string_view bytes, Known* known) {
+  if (bytes.size() != 2 * sizeof(Stamp)) return false;
+  known->complete = stamp_of(bytes.substr(0, sizeof(Stamp)));
+  known->horizon = stamp_of(bytes.substr(sizeof(Stamp)));
+  return true;
 }
 
 WriteLog::WriteLog(Replica& replica, RocksStore& store, const Config::Storage& config,
@@ -120,6 +134,31 @@ void WriteLog::append(std::span<const std::string_view> frames) {
     }
   }
   if (wake) wake_.notify_one();
+}
+
+void WriteLog::replace_slot(SlotIndex slot, std::string_view frames) {
+  {
+    std::lock_guard lock(mutex_);
+    if (failing_.load(std::memory_order_relaxed)) {
+      mark_replaced(std::array{Replacement{0, slot}});
+    } else {
+      replacements_.push_back({queue_.size(), slot});
+    }
+  }
+  append({&frames, 1});
+}
+
+Stamp WriteLog::keep_known(Stamp known, Stamp horizon) {
+  std::lock_guard lock(mutex_);
+  known_.complete = std::max(known_.complete, known);
+  known_.horizon = std::max(known_.horizon, horizon);
+  return std::min(known, safe_known_.load());
+}
+
+void WriteLog::begin(const Known& known) {
+  known_ = written_known_ = known;
+  safe_known_.store(known.complete);
+  safe_horizon_.store(known.horizon);
 }
 
 void WriteLog::look() {
@@ -188,12 +227,15 @@ void WriteLog::run() {
     uint64_t upto = 0;
     bool looks = false;
     bool had_no_room = false;
+    Known known;
     {
       std::unique_lock lock(mutex_);
       if (!wait(lock)) break;
       looks = std::exchange(looks_, false);
       writing_.clear();
       writing_.swap(queue_);
+      replacing_ = std::exchange(replacements_, {});
+      known = known_;
       hurries_ = false;
       upto = appended_;
       had_no_room = is_full();
@@ -206,9 +248,11 @@ void WriteLog::run() {
     if (failing_.load()) {
       recover();
     } else if (!gone.empty()) {
-      fail(gone, writing_);
-    } else if (!writing_.empty()) {
-      write(upto);
+      fail(gone, writing_, replacing_);
+    } else {
+      int64_t untold_ms = stamp_ms(known.complete) - stamp_ms(written_known_.complete);
+      bool tells = looks && untold_ms >= kTellEveryMs;
+      if (!writing_.empty() || !replacing_.empty() || tells) write(upto, known);
     }
     sync_if_due();
   }
@@ -218,17 +262,37 @@ void WriteLog::run() {
   }
 }
 
-void WriteLog::write(uint64_t upto) {
+void WriteLog::write(uint64_t upto, const Known& known) {
   RocksStore::Batch batch;
-  add(writing_, &batch);
+  std::string_view frames = writing_;
+  size_t added = 0;
+  for (const Replacement& replacement : replacing_) {
+    // What goes with the slot is to be there before it is looked for.
+    add(frames.substr(added, replacement.offset - added), &batch);
+    std::string why = store_.write(batch, false);
+    batch.clear();
+    if (why.empty()) why = store_.erase_slot(replacement.slot, &batch);
+    if (!why.empty()) return fail(why, writing_, replacing_);
+    added = replacement.offset;
+  }
+  add(frames.substr(added), &batch);
   add_clock(&batch);
+  if (known.complete > written_known_.complete) batch.put(kKnownName, bytes_of_known(known));
   bool sync = config_.fsync.load(std::memory_order_relaxed) == StorageFsync::kAlways;
   std::string why = store_.write(batch, sync);
-  if (!why.empty()) return fail(why, writing_);
+  if (!why.empty()) return fail(why, writing_, replacing_);
   batches_.fetch_add(1, std::memory_order_relaxed);
   if (sync) syncs_.fetch_add(1, std::memory_order_relaxed);
   is_unsynced_ = !sync;
+  written_known_ = known;
+  if (replies_wait()) tell_known();
   advance(upto);
+}
+
+// What was written of it is as safe as it is to be.
+void WriteLog::tell_known() {
+  safe_known_.store(written_known_.complete);
+  safe_horizon_.store(written_known_.horizon);
 }
 
 void WriteLog::advance(uint64_t position) {
@@ -253,6 +317,7 @@ void WriteLog::sync_if_due() {
   if (std::string why = store_.sync(); !why.empty()) return fail(why, {});
   syncs_.fetch_add(1, std::memory_order_relaxed);
   is_unsynced_ = false;
+  tell_known();
 }
 
 // --- Records ------------------------------------------------------------------------------------
@@ -296,6 +361,14 @@ void WriteLog::add_clock(RocksStore::Batch* batch) {
 // --- Failure ------------------------------------------------------------------------------------
 
 // mutex_ is held.
+void WriteLog::mark_replaced(std::span<const Replacement> replacements) {
+  for (const Replacement& replacement : replacements) {
+    dirty_.set(replacement.slot);
+    replaced_.set(replacement.slot);
+  }
+}
+
+// mutex_ is held.
 void WriteLog::mark_dirty(std::string_view frames) {
   for_each_delta(frames, [this](const Delta& delta, std::string_view, bool) {
     // Flushes are all written anew whatever was missed.
@@ -303,7 +376,8 @@ void WriteLog::mark_dirty(std::string_view frames) {
   });
 }
 
-void WriteLog::fail(const std::string& reason, std::string_view unwritten) {
+void WriteLog::fail(const std::string& reason, std::string_view unwritten,
+                    std::span<const Replacement> replacements) {
   failures_.fetch_add(1, std::memory_order_relaxed);
   bool is_new = false;
   {
@@ -313,7 +387,9 @@ void WriteLog::fail(const std::string& reason, std::string_view unwritten) {
     failing_.store(true);
     reason_ = reason;
     mark_dirty(unwritten);
+    mark_replaced(replacements);
     mark_dirty(queue_);
+    mark_replaced(std::exchange(replacements_, {}));
     queue_.clear();
     queued_.store(0, std::memory_order_relaxed);
   }
@@ -330,6 +406,7 @@ void WriteLog::recover() {
   bool forgets = false;
   if (std::string why = store_.resume(&forgets); !why.empty()) return fail(why, {});
   std::bitset<kSlotCount> slots;
+  std::bitset<kSlotCount> replaced;
   uint64_t upto = 0;
   {
     // From here on frames are queued again: each is in the queue, or in the state of a slot.
@@ -338,12 +415,14 @@ void WriteLog::recover() {
     is_restoring_ = true;
     if (forgets) dirty_.set();
     slots = std::exchange(dirty_, {});
+    replaced = std::exchange(replaced_, {});
     upto = appended_;
   }
-  if (std::string why = write_dirty(slots); !why.empty()) {
+  if (std::string why = write_dirty(slots, replaced); !why.empty()) {
     {
       std::lock_guard lock(mutex_);
       dirty_ |= slots;
+      replaced_ |= replaced;
       is_restoring_ = false;
       failing_.store(true);
     }
@@ -365,11 +444,15 @@ void WriteLog::recover() {
   advance(upto);
 }
 
-std::string WriteLog::write_dirty(const std::bitset<kSlotCount>& slots) {
+std::string WriteLog::write_dirty(const std::bitset<kSlotCount>& slots,
+                                  const std::bitset<kSlotCount>& replaced) {
   RocksStore::Batch batch;
   for (size_t i = 0; i < slots.size(); ++i) {
     if (!slots[i]) continue;
     auto index = static_cast<SlotIndex>(i);
+    if (replaced[i]) {
+      if (std::string why = store_.erase_slot(index, &batch); !why.empty()) return why;
+    }
     {
       std::lock_guard lock(replica_.keyspace().slot(index).lock);
       for (const NamedKey& key : replicated_keys(replica_, index, -1)) {

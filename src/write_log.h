@@ -23,6 +23,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "engine/disk/rocks_store.h"
 #include "engine/replica/replica.h"
@@ -33,12 +34,22 @@ namespace dyno {
 
 class WriteLog final : public FrameLog {
  public:
-  // Names of records beside the keys': the largest stamp given out, and when databases were
-  // flushed.
+  // Names of records beside the keys': the largest stamp given out, what keep_known() was told, and
+  // when databases were flushed.
   static constexpr std::string_view kClockName = "clock";
+  static constexpr std::string_view kKnownName = "known";
   [[nodiscard]] static std::string flush_name(int db);
   // What such a record holds; 0: there is none.
   [[nodiscard]] static Stamp stamp_of(std::string_view bytes);
+
+  // Of all of the data: see ring/completeness.h.
+  struct Known {
+    Stamp complete = 0;
+    Stamp horizon = 0;
+  };
+  [[nodiscard]] static std::string bytes_of_known(const Known& known);
+  // False when the bytes are none.
+  [[nodiscard]] static bool read_known(std::string_view bytes, Known* known);
 
   struct Figures {
     uint64_t queue_bytes = 0;
@@ -63,6 +74,13 @@ class WriteLog final : public FrameLog {
 
   // Any thread. What is appended at once becomes durable at once.
   void append(std::span<const std::string_view> frames) override;
+  void replace_slot(SlotIndex slot, std::string_view frames) override;
+  // What is known is written with the next frames, or by itself once that is some seconds ago.
+  [[nodiscard]] Stamp keep_known(Stamp known, Stamp horizon) override;
+  // What the directory has of that. Before start().
+  void begin(const Known& known);
+  // What a restart would find to be the horizon.
+  [[nodiscard]] Stamp safe_horizon() const { return safe_horizon_.load(); }
 
   // Whether replies to writes wait until safe() has reached them.
   [[nodiscard]] bool replies_wait() const;
@@ -88,16 +106,25 @@ class WriteLog final : public FrameLog {
   void run();
   // Waits until there may be something to do; false when all is done and the end is asked for.
   [[nodiscard]] bool wait(std::unique_lock<std::mutex>& lock);
-  void write(uint64_t upto);
+  struct Replacement {
+    size_t offset = 0;  // In the queue: what comes before goes with the slot.
+    SlotIndex slot = 0;
+  };
+
+  void write(uint64_t upto, const Known& known);
+  void tell_known();
   void sync_if_due();
   // Turns frames into records.
   void add(std::string_view frames, RocksStore::Batch* batch);
   void add_flush(int db, Stamp stamp, RocksStore::Batch* batch);
   void add_clock(RocksStore::Batch* batch);
-  void fail(const std::string& reason, std::string_view unwritten);
+  void fail(const std::string& reason, std::string_view unwritten,
+            std::span<const Replacement> replacements = {});
+  void mark_replaced(std::span<const Replacement> replacements);
   void mark_dirty(std::string_view frames);
   void recover();
-  [[nodiscard]] std::string write_dirty(const std::bitset<kSlotCount>& slots);
+  [[nodiscard]] std::string write_dirty(const std::bitset<kSlotCount>& slots,
+                                        const std::bitset<kSlotCount>& replaced);
   void advance(uint64_t position);
 
   Replica& replica_;
@@ -121,7 +148,10 @@ class WriteLog final : public FrameLog {
   bool hurries_ = false;       // Somebody waits for what is in the queue.
   bool is_restoring_ = false;  // Slots are written anew.
   uint64_t appended_ = 0;
+  std::vector<Replacement> replacements_;
   std::bitset<kSlotCount> dirty_;
+  std::bitset<kSlotCount> replaced_;  // Of them: what the disk has of them is to go.
+  Known known_;
   std::string reason_;
   int64_t failing_since_ms_ = 0;
 
@@ -132,8 +162,12 @@ class WriteLog final : public FrameLog {
   std::atomic<uint64_t> batches_{0};
   std::atomic<uint64_t> syncs_{0};
   std::atomic<uint64_t> failures_{0};
+  std::atomic<Stamp> safe_known_{0};
+  std::atomic<Stamp> safe_horizon_{0};
   // The thread's own.
   std::string writing_;
+  std::vector<Replacement> replacing_;
+  Known written_known_;
   bool is_unsynced_ = false;
   int64_t last_sync_ms_ = 0;
 };

@@ -67,6 +67,7 @@ def cases(long):
     yield "a node of a ring is killed", durable_ring.one_is_killed, "always"
     yield "all of a ring are killed", durable_ring.all_are_killed, "always", 10 if long else 1
     yield "hints are lost", durable_ring.hints_are_lost
+    yield "a node of a ring starts on an old copy", durable_ring.one_is_old
     yield "a ring around one that was alone", durable_ring.one_was_alone
 
 

@@ -3,6 +3,7 @@
 And one that grows around a node that was alone."""
 
 import random
+import shutil
 import threading
 import time
 
@@ -165,6 +166,56 @@ def hints_are_lost(count=6000):
                 for name, value in zip(names, client.pipeline([("GET", name) for name in names])):
                     wanted = None if name.endswith("3") else (name + "x" * 1000).encode()
                     same((node.port, name, value), (node.port, name, wanted))
+
+
+def one_is_old(count=600):
+    """A node is started on a copy of its data from before something was removed.
+
+    The others have forgotten that meanwhile, so that only the copy's age tells that it is gone.
+    """
+    with ring("everysec", "dc_quorum") as three:
+        one, other, old = three.nodes
+        names = ["k%d" % i for i in range(count)]
+        gone = names[::2]
+        with three.client(one) as client:
+            client.pipeline([("SET", name, "v" + name) for name in names])
+            client.must("HSET", "hash", *(word for name in names for word in (name, "v")))
+            three.await_settled()
+            with three.client(old) as older:
+                same(older.must("RING", "SNAPSHOT", "old"), b"OK")
+            client.pipeline([("DEL", name) for name in gone])
+            client.must("HDEL", "hash", *gone)
+            three.await_settled()
+
+            def is_forgotten():
+                client.must("INCR", "later")  # What is written tells the disks how far they are.
+                return all(int(three.ring_info(node)["ring_tombstones"]) == 0
+                           for node in three.nodes)
+
+            three.await_true("what was removed is forgotten", is_forgotten, seconds=40)
+            three.kill(old)
+            client.must("SET", "while away", "1")
+        data = "%s/data%d" % (three.directory, old.port)
+        shutil.rmtree(data + "/db")
+        shutil.copytree(data + "/snapshots/old/db", data + "/db")
+        for drops in (1, 0):
+            three.start(old)
+            three.await_normal(three.nodes)
+            same(int(three.ring_info(old)["ring_old_data_dropped"]), drops)
+            for node in three.nodes:
+                with three.client(node) as client:
+                    client.must("RING", "REPAIR")
+            three.await_settled()
+            three.assert_equal(names[::7] + ["hash", "later", "while away"])
+            for node in three.nodes:
+                with three.client(node) as client:
+                    same(client.must("EXISTS", *gone), 0)
+                    same(client.must("HLEN", "hash"), count - len(gone))
+                    same(client.must("DBSIZE"), count - len(gone) + 3)
+            # What it holds now is on its disk, and no longer old.
+            with three.client(old) as client:
+                client.must("WAITAOF", 1, 0, 0)
+            three.kill(old)
 
 
 class JoiningRing(DurableRing):

@@ -41,7 +41,7 @@ struct Example {
   void pass(int64_t us, Stamp clock) {
     for (int64_t spent = 0; spent <= us; spent += Frontier::kSampleUs) {
       now.mono_us += Frontier::kSampleUs;
-      frontier.handle_timeout(now, clock);
+      frontier.handle_timeout(now, clock, clock);
     }
   }
 };

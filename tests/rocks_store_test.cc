@@ -211,6 +211,23 @@ TEST_CASE("what is merged is read back, the later write wins in any order") {
   CHECK(others == 0);
 }
 
+TEST_CASE("a slot is erased with all its keys, and what comes with that stays") {
+  Disk disk;
+  CHECK(disk.set("a", 10, "old", false) == "");
+  CHECK(disk.set("b", 10, "old", false) == "");
+  FrameWriter writer;
+  writer.add(0, "a", {.kind = FactKind::kValue, .stamp = 5, .value = "older, and alone now"});
+  RocksStore::Batch batch;
+  CHECK(disk.store.erase_slot(kSlot, &batch) == "");
+  batch.merge(kSlot, 0, "a", writer.finish());
+  CHECK(disk.store.write(batch, false) == "");
+  std::map<std::string, std::string> wanted = {{"a", "older, and alone now"}};
+  CHECK(disk.read() == wanted);
+  disk.reopen();
+  CHECK(disk.store.compact() == "");
+  CHECK(disk.read() == wanted);
+}
+
 TEST_CASE("a scratch store is emptied, and takes values again") {
   Disk disk;
   disk.store.close();

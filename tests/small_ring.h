@@ -96,6 +96,7 @@ class RegisterStore : public Store {
     last_ = std::max(last_, stamp);
     return true;
   }
+  bool drop_until(Stamp) override { return true; }
   Stamp clock() override { return last_; }
   Stamp next_stamp() { return last_ = (last_ / 256 + 1) * 256 + rack_; }
 

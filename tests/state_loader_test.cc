@@ -59,6 +59,10 @@ class KeptNode final : public ColdKeys, public FrameLog {
     }
   }
 
+  // Only a node of a ring is asked for these.
+  void replace_slot(SlotIndex, std::string_view) override { REQUIRE(false); }
+  Stamp keep_known(Stamp, Stamp) override { return 0; }
+
   // Takes out every value that may go.
   void chill_all() {
     for_each_warm(client, [&](SlotIndex, Key& key) {

@@ -205,7 +205,7 @@ void RocksStore::Batch::put_value(SlotIndex slot, int db, std::string_view name,
                                   std::string_view bytes) {
   rep_->batch.Put(key_of(slot, db, name), slice(bytes)).PermitUncheckedError();
 }
-void RocksStore::Batch::erase_value(SlotIndex slot, int db, std::string_view name) {
+void RocksStore::Batch::erase(SlotIndex slot, int db, std::string_view name) {
   rep_->batch.Delete(key_of(slot, db, name)).PermitUncheckedError();
 }
 size_t RocksStore::Batch::byte_count() const {
@@ -404,6 +404,11 @@ std::string RocksStore::read_slot(SlotIndex slot, const Visit& visit) {
     visit(static_cast<unsigned char>(key[2]), key.substr(kKeyHeadBytes), view(each->value()));
   }
   return text(each->status());
+}
+
+std::string RocksStore::erase_slot(SlotIndex slot, Batch* batch) {
+  return read_slot(
+      slot, [&](int db, std::string_view name, std::string_view) { batch->erase(slot, db, name); });
 }
 
 std::string RocksStore::snapshot(const std::string& path) {

@@ -64,7 +64,7 @@ class RocksStore {
     void put(std::string_view name, std::string_view bytes);
     // Of a scratch store.
     void put_value(SlotIndex slot, int db, std::string_view name, std::string_view bytes);
-    void erase_value(SlotIndex slot, int db, std::string_view name);
+    void erase(SlotIndex slot, int db, std::string_view name);
     [[nodiscard]] size_t byte_count() const;
     void clear();
 
@@ -123,6 +123,9 @@ class RocksStore {
   // visit(db, name, frame) for each key of the slot.
   using Visit = std::function<void(int db, std::string_view name, std::string_view frame)>;
   [[nodiscard]] std::string read_slot(SlotIndex slot, const Visit& visit);
+
+  // Adds that all keys of the slot go that are there now.
+  [[nodiscard]] std::string erase_slot(SlotIndex slot, Batch* batch);
 
   // A copy of everything that was written before, as links where the file system can.
   [[nodiscard]] std::string snapshot(const std::string& path);

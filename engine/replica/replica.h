@@ -44,6 +44,12 @@ class FrameLog {
   virtual ~FrameLog() = default;
   // Frames of one command: all of them are kept, or none. Valid during the call.
   virtual void append(std::span<const std::string_view> frames) = 0;
+  // All that was kept of the slot's keys goes, and these frames come in its place. The slot is
+  // locked.
+  virtual void replace_slot(SlotIndex slot, std::string_view frames) = 0;
+  // Everything written up to `known` was appended, and what was gone up to `horizon` may have been
+  // forgotten. Returns up to where a restart would find that everything is known.
+  virtual Stamp keep_known(Stamp known, Stamp horizon) = 0;
 };
 
 // What faults a test can plant, to see that it would find them. All off in the process.
@@ -105,6 +111,9 @@ class Replica {
   // without: the command empties it.
   void flush(int db, Stamp stamp, int64_t now_ms);
   void forget_flushed(int db, Stamp stamp);
+  // Drops all that is kept of the slot's keys, but for when databases were flushed; the keys
+  // themselves are gone already. The slot is locked.
+  void forget_slot(SlotIndex index);
   // Whether the database was flushed at `stamp` or later. Locks a slot.
   [[nodiscard]] bool has_flushed(int db, Stamp stamp);
 
@@ -121,6 +130,7 @@ class Replica {
 
  private:
   void forget_all(SlotIndex index, Stamp stamp);
+  void release(uint64_t word);
   void flush_keys(SlotIndex index, int db, Stamp stamp, int64_t now_ms);
   void forget_keys(SlotIndex index, int db, Stamp stamp);
 

@@ -72,12 +72,7 @@ void Replica::forget_all(SlotIndex index, Stamp stamp) {
   slot.digest = {};
   slot.awaiting.clear();
   keys.for_each([&](uint64_t, uint64_t word) {
-    if (ReplicaSlot::is_stamp(word) || ReplicaSlot::has_counters(word)) return;
-    counts_.records.fetch_sub(1, std::memory_order_relaxed);
-    if (ReplicaSlot::is_brief(word)) return BriefRecord::release(ReplicaSlot::brief(word));
-    KeyRecord* record = ReplicaSlot::record(word);
-    counts_.tombstones.fetch_sub(record->trace_count(), std::memory_order_relaxed);
-    delete record;
+    if (!ReplicaSlot::has_counters(word)) release(word);
   });
   for (const NamedKey& key : counting) {
     const uint64_t key_hash = hash_.key(key.db, key.name);
@@ -89,6 +84,24 @@ void Replica::forget_all(SlotIndex index, Stamp stamp) {
     state.end_old_deadlines();
     state.await_collection();
   }
+}
+
+void Replica::forget_slot(SlotIndex index) {
+  ReplicaSlot& slot = slots_[index];
+  const StampMap keys = slot.take_keys();
+  slot.digest = {};
+  slot.awaiting.clear();
+  keys.for_each([&](uint64_t, uint64_t word) { release(word); });
+}
+
+// What a word stands for goes.
+void Replica::release(uint64_t word) {
+  if (ReplicaSlot::is_stamp(word)) return;
+  counts_.records.fetch_sub(1, std::memory_order_relaxed);
+  if (ReplicaSlot::is_brief(word)) return BriefRecord::release(ReplicaSlot::brief(word));
+  KeyRecord* record = ReplicaSlot::record(word);
+  counts_.tombstones.fetch_sub(record->trace_count(), std::memory_order_relaxed);
+  delete record;
 }
 
 void Replica::forget_keys(SlotIndex index, int db, Stamp stamp) {

@@ -139,12 +139,35 @@ void World::crash_one(NodeIndex node) {
   }
   probe("fault: process lost its memory");
   crash(node);
+  if (conditions_.has_disks) damage_disk(node);
   last_disturbed_us_ = now_us_;
   at(fault_random_.between(10, fault_random_.percent(70) ? 500 : 10'000) * kMs, [this, node] {
     if (processes_[node].up) return;
     start(node);
     if (fault_random_.percent(conditions_.clog_percent)) slow_refill(node);
   });
+}
+
+void World::damage_disk(NodeIndex node) {
+  Process& process = processes_[node];
+  int64_t dice = disk_random_.below(100);
+  if (dice < 40) {
+    note("", "the process ended, its disk is there");
+    process.disk.end_process();
+  } else if (dice < 70) {
+    probe("fault: power lost");
+    note("", "its machine lost power");
+    auto unsynced = static_cast<int64_t>(process.disk.unsynced());
+    process.disk.lose_power(static_cast<size_t>(disk_random_.below(unsynced + 1)));
+  } else if (dice < 85) {
+    probe("fault: disk replaced by an older copy");
+    note("", "it starts on an older copy of its disk");
+    process.disk = process.copy;
+  } else {
+    probe("fault: disk lost");
+    note("", "its disk is lost too");
+    process.disk.erase();
+  }
 }
 
 // One of the peers that fill its memory is slower than the others.

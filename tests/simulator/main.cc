@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Runs the simulator over a range of seeds:
-//   simulator [--scene late|lost] [--seeds A..B] [--seconds S] [--verbose]
+//   simulator [--scene late|lost|old] [--seeds A..B] [--seconds S] [--verbose]
 //   simulator --controls|--quick-controls|--control NAME [--seeds A..B] [--seconds S]
 // Each seed runs as far as its conditions say; the first of the range runs twice, and must do the
 // same. Prints what failed, and how often each fault was made and each rare path was reached; ends
@@ -43,9 +43,11 @@ bool parse(int count, char** words, Arguments* arguments) {
       arguments->control = words[++i];
     } else if (word == "--scene" && i + 1 < count) {
       std::string name = words[++i];
-      if (name != "late" && name != "lost") return false;
-      World::stage(name == "late" ? dyno::simulator::Scene::kLateAnswers
-                                  : dyno::simulator::Scene::kLostWithMemory);
+      using dyno::simulator::Scene;
+      if (name != "late" && name != "lost" && name != "old") return false;
+      World::stage(name == "late"   ? Scene::kLateAnswers
+                   : name == "lost" ? Scene::kLostWithMemory
+                                    : Scene::kOldDisk);
     } else if (word == "--verbose") {
       arguments->verbose = true;
     } else if (word == "--seconds" && i + 1 < count) {
@@ -112,6 +114,7 @@ constexpr Control kControls[] = {
     {dyno::PlantedFault::kNoHold, "no hold", true},
     {dyno::PlantedFault::kStaleCompare, "stale compare", true},
     {dyno::PlantedFault::kRefusesLate, "refuses late", true},
+    {dyno::PlantedFault::kTrustsOldData, "trusts old data", true, dyno::simulator::Scene::kOldDisk},
     {dyno::PlantedFault::kSameIncarnation, "same incarnation", true},
     {dyno::PlantedFault::kNone, "whole key wins", true, dyno::simulator::Scene::kNone,
      &dyno::PlantedFaults::whole_key_wins},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/simulator/node_engine.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "protocol/check.h"
@@ -31,6 +32,12 @@ class ToldStore final : public RingStore {
     return used_.contains(slot) ? RingStore::digest(slot, range, live_only) : SlotDigest{};
   }
 
+  bool drop_until(Stamp limit) override {
+    if (!RingStore::drop_until(limit)) return false;
+    listener_.dropped(limit);
+    return true;
+  }
+
   std::optional<Frame> restamp(const Frame& frame, Stamp stamp) override {
     std::optional<Frame> anew = RingStore::restamp(frame, stamp);
     if (anew) listener_.restamped(frame, *anew);
@@ -59,6 +66,16 @@ NodeEngine::NodeEngine(const Topology& topology, NodeIndex self, uint32_t incarn
   set_time(unix_ms);
   node_.replica.clock().start_above(first_stamp_of(unix_ms));
   if (topology.is_single_replica()) node_.client.executor().set_recorder(nullptr);
+}
+
+void NodeEngine::use(Disk& disk) {
+  node_.replica.clock().start_above(disk.clock());
+  // Writes of this node may be ahead of its clock, if that was set back since.
+  int64_t now_ms = std::max(node_.client.now_ms, stamp_ms(node_.replica.clock().last()));
+  disk.read(kHashSeed, [&](std::string_view frame) {
+    DYNO_CHECK(merge(node_.replica, frame, FrameOrigin::kState, now_ms).refused.empty());
+  });
+  node_.replica.set_log(&disk);
 }
 
 std::unique_ptr<Store> NodeEngine::make_store(Listener listener) {

@@ -17,6 +17,7 @@
 #include "ring/slot_set.h"
 #include "src/ring_store.h"
 #include "tests/replica_node.h"
+#include "tests/simulator/disk.h"
 #include "tests/simulator/ledger.h"
 
 namespace dyno::simulator {
@@ -31,12 +32,17 @@ class NodeEngine {
   struct Listener {
     std::function<void(const Frame& old, const Frame& anew)> restamped;
     std::function<void(std::string_view frames, bool is_state)> applied;  // May be empty.
+    std::function<void(Stamp limit)> dropped;
   };
 
   // `used`: the slots of all keys that any command ever named. It outlives this; nothing is looked
   // for in other slots, which most of the time would go into.
   NodeEngine(const Topology& topology, NodeIndex self, uint32_t incarnation, int64_t unix_ms,
              const SlotSet& used);
+
+  // Takes back what the disk has, and keeps what changes from now on there. It outlives this.
+  void use(Disk& disk);
+  [[nodiscard]] Stamp clock() { return node_.replica.clock().last(); }
 
   void set_time(int64_t unix_ms) { node_.client.now_ms = unix_ms; }
   // One for each lane and one for the steward, as in the process.

@@ -25,6 +25,13 @@ void World::set_scene() {
     c.hurry = 10;
     // So many that what was lost is neither written nor read again at once.
     c.keys = static_cast<int>(random_.between(40, 120));
+  } else if (scene_ == Scene::kOldDisk) {
+    c.lanes = 1;
+    c.hurry = 10;
+    c.keys = static_cast<int>(random_.between(10, 40));
+    c.has_disks = true;
+    c.syncs_known = true;
+    c.sync_every_us = 100 * kMs;
   } else {
     c.lanes = 3;
     c.burst_us = 3 * kSecond;
@@ -40,6 +47,7 @@ void World::play_scene() {
   auto step = static_cast<NodeIndex>(1 + fault_random_.below(std::ssize(processes_) - 1));
   auto second = static_cast<NodeIndex>((first + step) % processes_.size());
   if (scene_ == Scene::kLostWithMemory) return lose_with_memory(first, second);
+  if (scene_ == Scene::kOldDisk) return start_on_old_disk(first);
   // What was asked for while clients were at work comes when they rest.
   at(fault_random_.between(200, 900) * kMs, [this, first, second] {
     probe("scene: answers come late");
@@ -61,6 +69,21 @@ void World::lose_with_memory(NodeIndex node, NodeIndex unaware) {
       start(node);
       slow_aware(node, unaware);
     });
+  });
+}
+
+// A node is started on a copy of its disk, after others have forgotten what was removed since.
+void World::start_on_old_disk(NodeIndex node) {
+  Process& process = processes_[node];
+  process.copy = process.disk;
+  process.copy.end_process();
+  at(fault_random_.between(1000, 2200) * kMs, [this, node] {
+    if (calm_ || !is_whole()) return;
+    probe("scene: started on an old copy of its disk");
+    crash(node);
+    last_disturbed_us_ = now_us_;
+    processes_[node].disk = processes_[node].copy;
+    start(node);
   });
 }
 

@@ -25,7 +25,9 @@ std::string Conditions::describe() const {
          number(fault_every_us / kMs) + " ms, a request every " + number(op_every_us) + " us for " +
          number(load_us / kSecond) + " s, " + number(lanes) + " lanes, " + number(keys) +
          " keys, hurry " + number(hurry) + ", log " + number(static_cast<int64_t>(log_bytes_max)) +
-         " bytes, wan rate " + number(wan_rate) + (compresses ? " compressed" : "");
+         " bytes, wan rate " + number(wan_rate) + (compresses ? " compressed" : "") +
+         (has_disks ? ", disks synced every " + number(sync_every_us / kMs) + " ms" : "") +
+         (syncs_known ? ", what is known too" : "");
 }
 
 World::World(uint64_t seed, bool verbose)
@@ -34,7 +36,8 @@ World::World(uint64_t seed, bool verbose)
       random_(seed),
       network_random_(random_.fork()),
       fault_random_(random_.fork()),
-      op_random_(random_.fork()) {
+      op_random_(random_.fork()),
+      disk_random_(~seed) {
   draw_conditions();
   build_topology();
   draw_keys();
@@ -69,8 +72,12 @@ void World::draw_conditions() {
   if (random_.percent(10)) {
     scene_ = random_.percent(50) ? Scene::kLostWithMemory : Scene::kLateAnswers;
   }
+  if (scene_ == Scene::kNone && disk_random_.percent(5)) scene_ = Scene::kOldDisk;
   if (staged != Scene::kNone) scene_ = staged;
   if (scene_ != Scene::kNone) return set_scene();
+  c.has_disks = disk_random_.percent(40);
+  c.sync_every_us = disk_random_.percent(40) ? 0 : disk_random_.between(100, 5000) * kMs;
+  c.syncs_known = disk_random_.percent(60);
   churn_ = random_.percent(50);
   if (!churn_) return;
   c.keys = static_cast<int>(random_.between(1, 4));
@@ -211,9 +218,19 @@ void World::start(NodeIndex node) {
   process.engine = std::make_unique<NodeEngine>(topology_, node, process.incarnation,
                                                 now_of(node).unix_ms, used_);
   if (engine_fault != nullptr) process.engine->faults().*engine_fault = true;
+  if (conditions_.has_disks) {
+    process.disk.use(conditions_.syncs_known);
+    process.engine->use(process.disk);
+    write_disk(node);
+  }
   NodeEngine::Listener listener;
   listener.restamped = [this, node](const Frame& old, const Frame& anew) {
     note_restamped(node, old, anew);
+  };
+  listener.dropped = [this, node](Stamp limit) {
+    probe("old data dropped");
+    note("",
+         "node " + std::to_string(node) + " drops what is not later than " + std::to_string(limit));
   };
   if (verbose_) {
     listener.applied = [this, node](std::string_view frames, bool is_state) {
@@ -229,12 +246,17 @@ void World::start(NodeIndex node) {
   age.answer_max_us /= conditions_.hurry;
   age.kept_us /= conditions_.hurry;
   StewardOptions steward;
+  steward.lanes = static_cast<uint16_t>(conditions_.lanes);
   steward.anti_entropy.age = age;
   steward.anti_entropy.wan_bytes_per_second = conditions_.wan_rate;
   // Each looks at all slots, which is most of what a seed costs.
   if (conditions_.hurry > 1) steward.anti_entropy.background_us = 3 * kSecond;
   process.steward = std::make_unique<Steward>(topology_, node, process.incarnation, steward,
                                               *process.stores.front());
+  if (!process.disk.is_empty()) {
+    probe("process came back with its disk");
+    process.steward->begin(process.disk.known(), process.disk.horizon());
+  }
   LaneOptions options;
   options.coordinator.age = age;
   options.coordinator.hash_seed = NodeEngine::kHashSeed;
@@ -302,6 +324,23 @@ void World::pause(NodeIndex node, int64_t for_us) {
       act();
     }
   });
+}
+
+// What src/write_log.h does: it gathers for a moment, writes, and syncs when that is due.
+void World::write_disk(NodeIndex node) {
+  constexpr int64_t kGatherUs = 5 * kMs;
+  Process& process = processes_[node];
+  process.disk.hand_over(process.engine->clock());
+  int64_t every_us = conditions_.sync_every_us;
+  if (now_us_ / kGatherUs % std::max<int64_t>(every_us / kGatherUs, 1) == 0) process.disk.sync();
+  on(node, kGatherUs, [this, node] { write_disk(node); });
+}
+
+void World::copy_disk() {
+  auto node = static_cast<NodeIndex>(disk_random_.below(std::ssize(processes_)));
+  processes_[node].copy = processes_[node].disk;
+  processes_[node].copy.end_process();
+  at(disk_random_.between(500, 4000) * kMs, [this] { copy_disk(); });
 }
 
 // Does what a lane wants done, until it wants nothing more.
@@ -499,6 +538,7 @@ bool World::run() {
   look();
   // Time for all to start; bursts begin at whole multiples.
   at(6 * kSecond, [this] { play_scene(); });
+  if (conditions_.has_disks) copy_disk();
   if (conditions_.fault_every_us > 0) at(3 * kSecond, [this] { next_fault(); });
   run_until(conditions_.load_us);
   loading_ = false;

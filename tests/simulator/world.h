@@ -25,6 +25,7 @@
 #include "ring/lane.h"
 #include "ring/steward.h"
 #include "ring/topology.h"
+#include "tests/simulator/disk.h"
 #include "tests/simulator/ledger.h"
 #include "tests/simulator/node_engine.h"
 #include "tests/simulator/random.h"
@@ -56,13 +57,16 @@ struct Conditions {
   int64_t patience_us = 100 * kMs;  // At least so long a client waits for its answer.
   int64_t wan_rate = 0;             // Bytes per second of each lane; 0: no limit.
   bool compresses = true;
+  bool has_disks = false;
+  int64_t sync_every_us = 0;  // 0: with every write. Of disks.
+  bool syncs_known = false;   // What is published waits for that.
   int64_t hurry = 1;  // Waits of seconds are this many times shorter, so that more happens in them.
 
   [[nodiscard]] std::string describe() const;
 };
 
 // See scenes.cc.
-enum class Scene : uint8_t { kNone, kLostWithMemory, kLateAnswers };
+enum class Scene : uint8_t { kNone, kLostWithMemory, kLateAnswers, kOldDisk };
 
 class World {
  public:
@@ -103,6 +107,8 @@ class World {
     uint32_t incarnation = 0;
     int64_t wall_offset_ms = 0;
     int64_t drift_ppm = 0;
+    Disk disk;  // Outlives the lives.
+    Disk copy;  // Of the disk, made a while ago.
     std::unique_ptr<NodeEngine> engine;
     std::vector<std::unique_ptr<Store>> stores;  // The steward's, then those of the lanes.
     std::unique_ptr<Steward> steward;
@@ -142,6 +148,8 @@ class World {
   void start(NodeIndex node);
   void crash(NodeIndex node);
   void pause(NodeIndex node, int64_t for_us);
+  void write_disk(NodeIndex node);
+  void copy_disk();
   void settle(NodeIndex node, uint16_t lane);
   void arm(NodeIndex node, uint16_t lane);
   void route(NodeIndex node, const Note& note);
@@ -178,6 +186,7 @@ class World {
   void set_scene();
   void play_scene();
   void lose_with_memory(NodeIndex node, NodeIndex unaware);
+  void start_on_old_disk(NodeIndex node);
   void slow_aware(NodeIndex node, NodeIndex unaware);
   void slow_way(NodeIndex from, NodeIndex to, int64_t for_us, bool both);
 
@@ -187,6 +196,7 @@ class World {
   void make_pause();
   void make_crash();
   void crash_one(NodeIndex node);
+  void damage_disk(NodeIndex node);
   void make_clock_fault();
   void make_clog();
   void slow_refill(NodeIndex node);
@@ -236,6 +246,7 @@ class World {
   Random network_random_;
   Random fault_random_;
   Random op_random_;
+  Random disk_random_;
   Conditions conditions_;
   Scene scene_ = Scene::kNone;
   bool churn_ = false;  // Much happens to few keys of a small ring.
