@@ -241,8 +241,9 @@ struct KeyVersion {
   void visit(auto& codec) { codec(name, low, high); }
 };
 struct Compare {
+  bool traces = false;  // Versions tell of traces of what was removed, too.
   std::vector<KeyVersion> keys;
-  void visit(auto& codec) { codec(keys); }
+  void visit(auto& codec) { codec(traces, keys); }
 };
 // For each key in the same order: the answerer's version, and its state when the versions differ.
 struct KeyAnswer {

@@ -15,8 +15,9 @@
 // A read at a quorum level first compares versions of its keys with enough other racks, which send
 // the state of those that differ; merges; then runs. At DC_QUORUM racks that were found behind are
 // told to pull afterwards; at a safe level the answer waits until enough racks hold what it shows.
-// Versions tell nothing of what was removed: when a key that was equal changed here meanwhile, what
-// came may have been removed there, and the read asks for whole states and runs again.
+// At the safe levels versions tell of traces of what was removed, as far as these are kept. When a
+// key that was equal changed here meanwhile, what came may have been removed there, and the read
+// asks for whole states and runs again.
 //
 // What an answer says of a write: kDone: it was applied as the level asks. kNotApplied: nothing was
 // applied, nor will be. kUnknown: it may have been applied. A request that is not repeatable is
@@ -201,6 +202,7 @@ class Coordinator {
 
   // Quorums: coordinator_quorum.cc.
   void begin_quorum(Operation& op, bool only_reachable);
+  [[nodiscard]] static bool compares_traces(const Operation& op);
   [[nodiscard]] std::vector<size_t> keys_of(const Operation& op, NodeIndex node) const;
   void compare_more(uint64_t id, Operation& op, bool all);
   void send_compare(uint64_t id, const Operation& op, NodeIndex node);

@@ -19,6 +19,13 @@ constexpr int64_t kHoldUs = 2000 * kMicrosPerMs;
 
 }  // namespace
 
+// Who holds what a safe read showed holds the traces of what it did not show, too: another read
+// might show that again. So does who pulls for one.
+bool Coordinator::compares_traces(const Operation& op) {
+  if (is_planted(PlantedFault::kAliveVersions)) return false;
+  return op.phase == Phase::kPulling || is_safe(op.request.level);
+}
+
 // `only_reachable`: the nodes that are concerned owe an answer, and racks where one cannot take
 // part have failed. Else nobody owes anything yet.
 void Coordinator::begin_quorum(Operation& op, bool only_reachable) {
@@ -100,9 +107,10 @@ void Coordinator::send_compare(uint64_t id, const Operation& op, NodeIndex node)
   Compare body;
   for (size_t index : keys_of(op, node)) {
     const RequestKey& key = op.request.keys[index];
-    Version version = op.asks_whole ? kNoVersion : store_.version(key);
+    Version version = op.asks_whole ? kNoVersion : store_.version(key, compares_traces(op));
     body.keys.push_back({{key.db, key.name}, version.low, version.high});
   }
+  body.traces = compares_traces(op);
   write_message(MessageKind::kCompare, id, body, &outbox_.to_nodes[node]);
 }
 
@@ -114,7 +122,7 @@ void Coordinator::handle_compare(LinkId link, uint64_t id, const Compare& compar
     for (const KeyVersion& asked : compare.keys) {
       RequestKey key{asked.name.db, std::string(asked.name.key),
                      token_of(asked.name.key, options_.hash_seed)};
-      Version version = store_.version(key);
+      Version version = store_.version(key, compare.traces);
       std::string& state = states.emplace_back();
       if (version != Version{asked.low, asked.high}) store_.export_key(key, &state);
       answer.keys.push_back({version.low, version.high, state});
@@ -194,7 +202,9 @@ bool Coordinator::holds(const Operation& op, NodeIndex node,
 // The command has read. What it may have shown is what is here now.
 void Coordinator::read_ran(Now now, uint64_t id, Operation& op) {
   std::vector<Version> current;
-  for (const RequestKey& key : op.request.keys) current.push_back(store_.version(key));
+  for (const RequestKey& key : op.request.keys) {
+    current.push_back(store_.version(key, compares_traces(op)));
+  }
   bool is_overtaken = std::any_of(op.equal.begin(), op.equal.end(), [&](const auto& each) {
     return current[each.first] != each.second;
   });

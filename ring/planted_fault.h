@@ -21,6 +21,7 @@ enum class PlantedFault : uint8_t {
   kOneDonor,            // It serves when one of its donors was pulled from.
   kHintCounts,          // What waits for a replica counts as if it were there.
   kSkippedCounts,       // So does what was skipped.
+  kAliveVersions,       // A safe read compares what is alive alone.
   kNoHold,              // A safe read does not wait for others to hold what it shows.
   kStaleCompare,        // A quorum read asks, and does not merge.
   kRefusesLate,         // A write that was lost on its way counts as not applied.

@@ -71,8 +71,9 @@ class Store {
   // The same for states that were asked for, which tell nothing of what their writes replaced.
   virtual Applied apply_state(std::string_view frames) { return apply(frames); }
 
-  // Of a key that is not there and never was: zero. What is kept of the removed need not count.
-  virtual Version version(const RequestKey& key) = 0;
+  // Of a key that is not there and never was: zero. What is kept of what was removed counts with
+  // `traces`; without, it need not.
+  virtual Version version(const RequestKey& key, bool traces) = 0;
   // Appends the key's whole state as frames, what is kept of the removed included.
   virtual void export_key(const RequestKey& key, std::string* frames) = 0;
 

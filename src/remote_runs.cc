@@ -125,7 +125,7 @@ bool RemoteRuns::watches_hold(Client& session, const SessionFacts& facts) {
     std::array<std::string_view, 2> args = {"WATCH", watched.key};
     executor.run(session, args, session.reply, unix_time_ms());
     RequestKey key{watched.db, watched.key, keyspace.hash(watched.key).token};
-    if (store_.version(key) != watched.version) return false;
+    if (store_.version(key, false) != watched.version) return false;
   }
   session.db = facts.db;
   session.out.clear();

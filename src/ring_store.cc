@@ -109,9 +109,10 @@ Store::Applied RingStore::merge_all(std::string_view frames, FrameOrigin origin)
   return applied;
 }
 
-Version RingStore::version(const RequestKey& key) {
+Version RingStore::version(const RequestKey& key, bool traces) {
   std::lock_guard lock(replica_.keyspace().slot(slot_of(key.token)).lock);
-  return version_of(key_version(replica_, key.db, key.name));
+  return version_of(traces ? key_version_with_traces(replica_, key.db, key.name)
+                           : key_version(replica_, key.db, key.name));
 }
 
 void RingStore::export_key(const RequestKey& key, std::string* frames) {

@@ -43,7 +43,7 @@ class RingStore : public Store {
   [[nodiscard]] Applied apply_state(std::string_view frames) override {
     return merge_all(frames, FrameOrigin::kState);
   }
-  [[nodiscard]] Version version(const RequestKey& key) override;
+  [[nodiscard]] Version version(const RequestKey& key, bool traces) override;
   void export_key(const RequestKey& key, std::string* frames) override;
   [[nodiscard]] SlotDigest digest(SlotIndex slot, TokenRange range, bool live_only) override;
   void list(SlotIndex slot, TokenRange range, std::vector<KeyDigest>* keys) override;

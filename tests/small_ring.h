@@ -57,7 +57,7 @@ class RegisterStore : public Store {
     }
     return applied;
   }
-  Version version(const RequestKey& key) override { return {registers[key.name].stamp, 0}; }
+  Version version(const RequestKey& key, bool) override { return {registers[key.name].stamp, 0}; }
   void export_key(const RequestKey& key, std::string* frames) override {
     *frames += frame_of(key.name, registers[key.name]);
   }

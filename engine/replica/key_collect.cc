@@ -123,8 +123,7 @@ void KeyState::collect_deadlines(Stamp horizon, FrameWriter* told) {
 void KeyState::forget_gone(Stamp horizon) {
   KeyRecord& record = *record_;
   if (record.gone == nullptr) return;
-  count_traces(-static_cast<int64_t>(
-      std::erase_if(*record.gone, [&](const auto& each) { return each.second <= horizon; })));
+  count_traces(-static_cast<int64_t>(record.gone->erase_until(replica_.hash(), horizon)));
   if (record.gone->empty()) record.gone.reset();
 }
 

@@ -207,6 +207,60 @@ class Export {
   FrameWriter* frame_;
 };
 
+// What a trace in traces_of() is, so that no two stand for the same.
+enum Trace : uint64_t { kCleared = 1, kOtherType, kCounterBase, kDeadline };
+
+// Of items with the indexes from `first` on: what their count, the sum of the indexes and that of
+// their squares come to, so that it does not matter in which runs they lie.
+Digest run_of(const DigestHash& hash, const ItemId& id, uint64_t first, uint64_t count) {
+  constexpr uint64_t kOfSum = 0x9e3779b97f4a7c15;
+  constexpr uint64_t kOfSquares = 0xc2b2ae3d27d4eb4f;
+  using Wide = unsigned __int128;
+  auto squares_below = [](Wide n) { return n == 0 ? Wide{0} : (n - 1) * n * (2 * n - 1) / 6; };
+  const Wide sum = Wide{count} * (2 * first + count - 1) / 2;
+  const Wide squares = squares_below(Wide{first} + count) - squares_below(first);
+  const uint64_t factor =
+      count + kOfSum * static_cast<uint64_t>(sum) + kOfSquares * static_cast<uint64_t>(squares);
+  const Digest one = hash.term(0, id.head ? 1 : 0, id.stamp);
+  return {one.low * factor, one.high * factor};
+}
+
+Digest items_of(const DigestHash& hash, const ItemIds& ids) {
+  Digest sum;
+  ids.for_each_run(0, ids.size(), [&](const ItemId& id, uint32_t count) {
+    sum += run_of(hash, id, id.head ? id.index - (count - 1) : id.index, count);
+  });
+  return sum;
+}
+
+// Replicas that keep the same traces agree on it. When the items of a list went they do not agree
+// on, only which.
+Digest traces_of(const DigestHash& hash, const KeyRecord& record, std::string_view name,
+                 Stamp floor) {
+  Digest sum;
+  if (!record.awaits_collection) return sum;
+  const uint64_t key = hash.key(record.db, name);
+  sum += hash.term(key, 0, record.clear, kCleared);
+  sum += hash.term(key, 0, record.other_stamp, kOtherType);
+  if (record.gone != nullptr) sum += record.gone->digest();
+  if (record.list != nullptr) {
+    sum += items_of(hash, record.list->dead) + items_of(hash, record.list->dying);
+  }
+  if (record.counters != nullptr) {
+    record.counters->for_each([&](std::string_view element, const SharedCounter& counter) {
+      // What the floor has passed may be kept, and need not be.
+      const Stamp base = counter.base().stamp;
+      if (base >= floor) sum += hash.term(key, hash.element(element), base, kCounterBase);
+    });
+  }
+  if (record.shelved_deadlines != nullptr) {
+    for (const auto& [field, deadline] : *record.shelved_deadlines) {
+      sum += hash.term(key, hash.element(field), deadline.stamp, kDeadline);
+    }
+  }
+  return sum;
+}
+
 }  // namespace
 
 void export_key(Replica& replica, int db, std::string_view name, int64_t unix_ms,
@@ -221,6 +275,11 @@ void export_flush(Replica& replica, SlotIndex index, int db, FrameWriter* frame)
 
 Digest key_version(Replica& replica, int db, std::string_view name) {
   return KeyState(replica, replica.keyspace().hash(name).slot(), db, name).record().digest;
+}
+
+Digest key_version_with_traces(Replica& replica, int db, std::string_view name) {
+  const KeyState state(replica, replica.keyspace().hash(name).slot(), db, name);
+  return state.record().digest + traces_of(replica.hash(), state.record(), name, state.floor());
 }
 
 std::vector<NamedKey> replicated_keys(Replica& replica, SlotIndex index, int db) {

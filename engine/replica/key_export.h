@@ -25,6 +25,10 @@ void export_flush(Replica& replica, SlotIndex index, int db, FrameWriter* frame)
 // there is none. The slot is locked.
 [[nodiscard]] Digest key_version(Replica& replica, int db, std::string_view name);
 
+// The same, with the traces that are kept of what is gone: equal where these are equal too, but for
+// those that one replica has dropped already. Costs as much as there are traces.
+[[nodiscard]] Digest key_version_with_traces(Replica& replica, int db, std::string_view name);
+
 // Calls visit(db, name) for each key that has replicated state, alive or not. The slot is locked.
 template <class Visit>
 void for_each_replicated_key(Replica& replica, SlotIndex index, Visit&& visit) {

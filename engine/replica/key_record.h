@@ -29,6 +29,7 @@
 
 #include "engine/entry.h"
 #include "engine/replica/counter_map.h"
+#include "engine/replica/gone_elements.h"
 #include "engine/replica/item_ids.h"
 #include "engine/replica/shared_counter.h"
 #include "engine/replica/slot_digest.h"
@@ -82,7 +83,7 @@ struct KeyRecord {
 
   StampMap stamps;
   // Fields, members: when they were removed. By element_name(), as counters.
-  std::unique_ptr<std::map<std::string, Stamp, std::less<>>> gone;
+  std::unique_ptr<GoneElements> gone;
   std::unique_ptr<CounterMap> counters;
   // Stamps of the deadlines of fields that are here and will expire, by DigestHash::element. The
   // times are in the hash.
@@ -99,9 +100,7 @@ struct KeyRecord {
   std::unique_ptr<SketchRecord> sketch;
 
   [[nodiscard]] Stamp gone_stamp(Type element_type, std::string_view element) const {
-    if (gone == nullptr) return 0;
-    auto at = gone->find(element_name(element_type, element));
-    return at == gone->end() ? 0 : at->second;
+    return gone == nullptr ? 0 : gone->find(element_name(element_type, element));
   }
   // An element is one of its type: more than one may claim a key. A string's is the empty one.
   [[nodiscard]] static std::string element_name(Type of, std::string_view element) {

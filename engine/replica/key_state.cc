@@ -178,21 +178,17 @@ void KeyState::drop_element(uint64_t element_hash, Stamp old) {
 }
 
 void KeyState::bury(Type type, std::string_view element, Stamp stamp) {
-  if (record_->gone == nullptr) {
-    record_->gone = std::make_unique<std::map<std::string, Stamp, std::less<>>>();
+  if (record_->gone == nullptr) record_->gone = std::make_unique<GoneElements>();
+  if (record_->gone->add(replica_.hash(), KeyRecord::element_name(type, element), stamp)) {
+    count_traces(1);
   }
-  auto [at, is_new] = record_->gone->try_emplace(KeyRecord::element_name(type, element), stamp);
-  if (is_new) count_traces(1);
-  at->second = std::max(at->second, stamp);
   note(stamp);
   await_collection();
 }
 
 void KeyState::unbury(Type type, std::string_view element) {
   if (record_->gone == nullptr) return;
-  auto at = record_->gone->find(KeyRecord::element_name(type, element));
-  if (at == record_->gone->end()) return;
-  record_->gone->erase(at);
+  if (!record_->gone->erase(replica_.hash(), KeyRecord::element_name(type, element))) return;
   count_traces(-1);
   if (record_->gone->empty()) record_->gone.reset();
 }

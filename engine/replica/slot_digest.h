@@ -33,6 +33,7 @@ struct Digest {
     high -= other.high;
     return *this;
   }
+  friend Digest operator+(Digest a, Digest b) { return a += b; }
   friend Digest operator-(Digest a, Digest b) { return a -= b; }
   friend bool operator==(const Digest&, const Digest&) = default;
 };

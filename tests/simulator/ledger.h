@@ -104,6 +104,7 @@ struct Op {
   std::string command;  // One request or more.
   Level level = Level::kDcOne;
   NodeIndex node = kNoNode;  // That the client spoke to.
+  int lane = -1;             // Of it; -1: any.
   int64_t began_us = 0;
   int64_t ended_us = -1;  // -1: never; the node died.
   bool done = false;      // Answered with the outcome kDone.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Runs the simulator over a range of seeds:
-//   simulator [--scene late|lost|old] [--seeds A..B] [--seconds S] [--verbose]
+//   simulator [--scene late|lost|old|removals] [--seeds A..B] [--seconds S] [--verbose]
 //   simulator --controls|--quick-controls|--control NAME [--seeds A..B] [--seconds S]
 // Each seed runs as far as its conditions say; the first of the range runs twice, and must do the
 // same. Prints what failed, and how often each fault was made and each rare path was reached; ends
@@ -20,6 +20,7 @@
 
 namespace {
 
+using dyno::simulator::Scene;
 using dyno::simulator::World;
 
 struct Arguments {
@@ -32,6 +33,13 @@ struct Arguments {
   std::string control;  // One of them, by name.
 };
 
+Scene scene_of(const std::string& name) {
+  if (name == "late") return Scene::kLateAnswers;
+  if (name == "lost") return Scene::kLostWithMemory;
+  if (name == "old") return Scene::kOldDisk;
+  return name == "removals" ? Scene::kSlowRemovals : Scene::kNone;
+}
+
 bool parse(int count, char** words, Arguments* arguments) {
   for (int i = 1; i < count; ++i) {
     std::string word = words[i];
@@ -43,11 +51,9 @@ bool parse(int count, char** words, Arguments* arguments) {
       arguments->control = words[++i];
     } else if (word == "--scene" && i + 1 < count) {
       std::string name = words[++i];
-      using dyno::simulator::Scene;
-      if (name != "late" && name != "lost" && name != "old") return false;
-      World::stage(name == "late"   ? Scene::kLateAnswers
-                   : name == "lost" ? Scene::kLostWithMemory
-                                    : Scene::kOldDisk);
+      Scene scene = scene_of(name);
+      if (scene == Scene::kNone) return false;
+      World::stage(scene);
     } else if (word == "--verbose") {
       arguments->verbose = true;
     } else if (word == "--seconds" && i + 1 < count) {
@@ -92,35 +98,33 @@ void tell_history(uint64_t seed) {
 struct Control {
   dyno::PlantedFault fault;
   const char* name;
-  bool quick;  // Found within a few seeds, so that every test run can show it.
-  dyno::simulator::Scene scene = dyno::simulator::Scene::kNone;  // In which it is sought.
-  bool dyno::PlantedFaults::*engine = nullptr;                   // A mistake in the engines.
+  bool quick;                  // Found within a few seeds, so that every test run can show it.
+  Scene scene = Scene::kNone;  // In which it is sought.
+  bool dyno::PlantedFaults::*engine = nullptr;  // A mistake in the engines.
 };
 constexpr Control kControls[] = {
-    {dyno::PlantedFault::kUnagedFrontier, "unaged frontier", true,
-     dyno::simulator::Scene::kLateAnswers},
+    {dyno::PlantedFault::kUnagedFrontier, "unaged frontier", true, Scene::kLateAnswers},
     {dyno::PlantedFault::kFixedGrace, "fixed grace", true},
-    {dyno::PlantedFault::kPredecessorDropped, "predecessor dropped", true,
-     dyno::simulator::Scene::kLostWithMemory},
+    {dyno::PlantedFault::kPredecessorDropped, "predecessor dropped", true, Scene::kLostWithMemory},
     {dyno::PlantedFault::kFirstLaneOnly, "first lane only", true},
     {dyno::PlantedFault::kMarksWhileDirty, "marks while dirty", true},
-    {dyno::PlantedFault::kLateAnswers, "late answers", false, dyno::simulator::Scene::kLateAnswers},
+    {dyno::PlantedFault::kLateAnswers, "late answers", false, Scene::kLateAnswers},
     {dyno::PlantedFault::kLiveDigestsOnly, "live digests only", true},
-    {dyno::PlantedFault::kServesEmpty, "serves empty", true,
-     dyno::simulator::Scene::kLostWithMemory},
-    {dyno::PlantedFault::kOneDonor, "one donor", true, dyno::simulator::Scene::kLostWithMemory},
+    {dyno::PlantedFault::kServesEmpty, "serves empty", true, Scene::kLostWithMemory},
+    {dyno::PlantedFault::kOneDonor, "one donor", true, Scene::kLostWithMemory},
     {dyno::PlantedFault::kHintCounts, "hint counts", true},
     {dyno::PlantedFault::kSkippedCounts, "skipped counts", true},
+    {dyno::PlantedFault::kAliveVersions, "alive versions", true, Scene::kSlowRemovals},
     {dyno::PlantedFault::kNoHold, "no hold", true},
     {dyno::PlantedFault::kStaleCompare, "stale compare", true},
     {dyno::PlantedFault::kRefusesLate, "refuses late", true},
-    {dyno::PlantedFault::kTrustsOldData, "trusts old data", true, dyno::simulator::Scene::kOldDisk},
+    {dyno::PlantedFault::kTrustsOldData, "trusts old data", true, Scene::kOldDisk},
     {dyno::PlantedFault::kSameIncarnation, "same incarnation", true},
-    {dyno::PlantedFault::kNone, "whole key wins", true, dyno::simulator::Scene::kNone,
+    {dyno::PlantedFault::kNone, "whole key wins", true, Scene::kNone,
      &dyno::PlantedFaults::whole_key_wins},
-    {dyno::PlantedFault::kNone, "no generations", true, dyno::simulator::Scene::kNone,
+    {dyno::PlantedFault::kNone, "no generations", true, Scene::kNone,
      &dyno::PlantedFaults::no_generations},
-    {dyno::PlantedFault::kNone, "observed by winner", true, dyno::simulator::Scene::kNone,
+    {dyno::PlantedFault::kNone, "observed by winner", true, Scene::kNone,
      &dyno::PlantedFaults::observed_by_winner},
 };
 

@@ -120,7 +120,7 @@ std::string NodeEngine::state_of(const std::string& key) {
 }
 
 Version NodeEngine::version_of(const std::string& key) {
-  return store_.version(key_of(key));
+  return store_.version(key_of(key), false);
 }
 
 }  // namespace dyno::simulator

@@ -25,6 +25,11 @@ void World::set_scene() {
     c.hurry = 10;
     // So many that what was lost is neither written nor read again at once.
     c.keys = static_cast<int>(random_.between(40, 120));
+  } else if (scene_ == Scene::kSlowRemovals) {
+    c.lanes = 3;
+    c.burst_us = 0;
+    c.hurry = 10;
+    c.op_every_us = 20 * kMs;
   } else if (scene_ == Scene::kOldDisk) {
     c.lanes = 1;
     c.hurry = 10;
@@ -42,12 +47,13 @@ void World::set_scene() {
 
 void World::play_scene() {
   if (calm_ || scene_ == Scene::kNone) return;
-  at(3 * kSecond, [this] { play_scene(); });
+  at(scene_ == Scene::kSlowRemovals ? kSecond : 3 * kSecond, [this] { play_scene(); });
   auto first = static_cast<NodeIndex>(fault_random_.below(std::ssize(processes_)));
   auto step = static_cast<NodeIndex>(1 + fault_random_.below(std::ssize(processes_) - 1));
   auto second = static_cast<NodeIndex>((first + step) % processes_.size());
   if (scene_ == Scene::kLostWithMemory) return lose_with_memory(first, second);
   if (scene_ == Scene::kOldDisk) return start_on_old_disk(first);
+  if (scene_ == Scene::kSlowRemovals) return slow_removals(first, second);
   // What was asked for while clients were at work comes when they rest.
   at(fault_random_.between(200, 900) * kMs, [this, first, second] {
     probe("scene: answers come late");
@@ -70,6 +76,28 @@ void World::lose_with_memory(NodeIndex node, NodeIndex unaware) {
       slow_aware(node, unaware);
     });
   });
+}
+
+// What `writer` adds by one lane comes late to a third node, and what `remover` removes by one of
+// its lanes comes late to both of them. Their other lanes, by which is read, are as quick as ever.
+void World::slow_removals(NodeIndex remover, NodeIndex writer) {
+  probe("scene: removals come late");
+  auto adds = static_cast<uint16_t>(fault_random_.below(conditions_.lanes));
+  auto removes = static_cast<uint16_t>(fault_random_.below(conditions_.lanes));
+  for (const auto& [id, connection] : connections_) {
+    if (!connection.there.open || !connection.back.open || connection.there.clogged) continue;
+    bool tells = connection.from == writer && connection.to != remover && connection.lane == adds;
+    bool untells = connection.from == remover && connection.lane == removes;
+    if (tells || untells) clog(id, true, 900 * kMs);
+  }
+  auto third = static_cast<NodeIndex>(processes_.size() - remover - writer);
+  int reads = (removes + 1) % conditions_.lanes;
+  say(20 * kMs, writer, adds, "SADD");
+  say(60 * kMs, remover, removes, "SREM");
+  for (int64_t i = 0; i < 4; ++i) {
+    say((100 + 10 * i) * kMs, remover, reads, nullptr);
+    say((200 + 10 * i) * kMs, third, -1, nullptr);
+  }
 }
 
 // A node is started on a copy of its disk, after others have forgotten what was removed since.

@@ -161,10 +161,30 @@ void World::draw_keys() {
       {Family::kCounter, "c"}, {Family::kQueue, "q"}, {Family::kPair, "{p"}, {Family::kLock, "l"},
       {Family::kTimed, "x"},
   };
+  if (scene_ == Scene::kSlowRemovals) keys_.push_back({Family::kSet, kRemovalsKey});
   for (int i = 0; i < conditions_.keys; ++i) {
     const auto& [family, head] = kFamilies[random_.below(std::ssize(kFamilies))];
     keys_.push_back({family, head + std::to_string(i)});
   }
+}
+
+// What a scene wants said about one member of its set; without a verb, whether it is there.
+void World::say(int64_t after_us, NodeIndex node, int lane, const char* verb) {
+  at(after_us, [this, node, lane, verb] {
+    if (calm_) return;
+    Op op;
+    op.id = next_op_++;
+    op.family = Family::kSet;
+    op.keys = {kRemovalsKey};
+    op.write = verb != nullptr;
+    op.verb = op.write ? verb : "SISMEMBER";
+    op.place = "m0";
+    op.command = request({op.verb, kRemovalsKey, op.place});
+    op.level = op.write ? Level::kDcOne : Level::kDcSafeQuorum;
+    op.node = node;
+    op.lane = lane;
+    submit(std::move(op));
+  });
 }
 
 Op World::draw_op() {
@@ -194,7 +214,10 @@ void World::next_op() {
   bool rests =
       conditions_.burst_us > 0 && now_us_ % conditions_.burst_us > conditions_.burst_us / 3;
   if (rests) return;
-  Op op = draw_op();
+  submit(draw_op());
+}
+
+void World::submit(Op op) {
   if (!processes_[op.node].up) return;
   for (const std::string& key : op.keys) {
     SlotIndex slot = slot_of(token_of(key, NodeEngine::kHashSeed));
@@ -230,7 +253,8 @@ void World::issue(uint64_t id) {
   if (is_once && op.level != Level::kDcOne) op.healthy = health();
   gather_dues(&op);
   Process& process = processes_[op.node];
-  auto lane_number = static_cast<uint16_t>(op_random_.below(std::ssize(process.lanes)));
+  int64_t drawn = op_random_.below(std::ssize(process.lanes));
+  auto lane_number = static_cast<uint16_t>(op.lane < 0 ? drawn : op.lane);
   Lane& lane = *process.lanes[lane_number];
   Now now = now_of(op.node);
   process.engine->set_time(now.unix_ms);

@@ -72,7 +72,9 @@ void World::draw_conditions() {
   if (random_.percent(10)) {
     scene_ = random_.percent(50) ? Scene::kLostWithMemory : Scene::kLateAnswers;
   }
-  if (scene_ == Scene::kNone && disk_random_.percent(5)) scene_ = Scene::kOldDisk;
+  if (scene_ == Scene::kNone && disk_random_.percent(10)) {
+    scene_ = disk_random_.percent(50) ? Scene::kOldDisk : Scene::kSlowRemovals;
+  }
   if (staged != Scene::kNone) scene_ = staged;
   if (scene_ != Scene::kNone) return set_scene();
   c.has_disks = disk_random_.percent(40);

@@ -66,7 +66,7 @@ struct Conditions {
 };
 
 // See scenes.cc.
-enum class Scene : uint8_t { kNone, kLostWithMemory, kLateAnswers, kOldDisk };
+enum class Scene : uint8_t { kNone, kLostWithMemory, kLateAnswers, kOldDisk, kSlowRemovals };
 
 class World {
  public:
@@ -187,6 +187,7 @@ class World {
   void play_scene();
   void lose_with_memory(NodeIndex node, NodeIndex unaware);
   void start_on_old_disk(NodeIndex node);
+  void slow_removals(NodeIndex remover, NodeIndex writer);
   void slow_aware(NodeIndex node, NodeIndex unaware);
   void slow_way(NodeIndex from, NodeIndex to, int64_t for_us, bool both);
 
@@ -210,6 +211,8 @@ class World {
   // Clients.
   void draw_keys();
   [[nodiscard]] Op draw_op();
+  void say(int64_t after_us, NodeIndex node, int lane, const char* verb);
+  void submit(Op op);
   void next_op();
   void gather_dues(Op* op);
   void issue(uint64_t id);
@@ -237,6 +240,8 @@ class World {
   [[nodiscard]] NodeIndex owner(RackNumber rack, const std::string& key) const {
     return topology_.owner(rack, token_of(key, NodeEngine::kHashSeed));
   }
+
+  static constexpr const char* kRemovalsKey = "s";  // Of the scene.
 
   static inline bool PlantedFaults::*engine_fault = nullptr;
   static inline Scene staged = Scene::kNone;
