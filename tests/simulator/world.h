@@ -6,7 +6,8 @@
 //
 // One world at a time: engines count their keys together.
 //
-//   world.cc     time, processes and their clocks
+//   world.cc     time and chance, and a run from its start to its end
+//   processes.cc what nodes do, and their disks
 //   network.cc   links between them
 //   faults.cc    what breaks
 //   scenes.cc    what goes wrong together
@@ -146,6 +147,8 @@ class World {
   void run_until(int64_t until_us);
   [[nodiscard]] Now now_of(NodeIndex node) const;
   void start(NodeIndex node);
+  void make_engine(NodeIndex node);
+  void make_machines(NodeIndex node);
   void crash(NodeIndex node);
   void pause(NodeIndex node, int64_t for_us);
   void write_disk(NodeIndex node);
