@@ -17,23 +17,24 @@ namespace {
 // Bits of the head.
 constexpr uint32_t kDbMask = 15;
 constexpr unsigned kTypeShift = 4;
-constexpr uint32_t kTypeMask = 15;
-constexpr unsigned kCodesShift = 8;
+constexpr uint32_t kTypeMask = 7;
+static_assert(kTypeCount <= kTypeMask + 1);
+constexpr unsigned kCodesShift = 7;
 constexpr size_t kStampCount = 5;
-constexpr uint32_t kHasDeadline = 1U << 18;
-constexpr uint32_t kHasCounter = 1U << 19;
-constexpr uint32_t kHasFieldDeadlines = 1U << 20;
-constexpr unsigned kStampsShift = 21;
-constexpr unsigned kListShift = 23;
-constexpr uint32_t kHasCounters = 1U << 25;
+constexpr uint32_t kHasDeadline = 1U << 17;
+constexpr uint32_t kHasFieldDeadlines = 1U << 18;
+constexpr unsigned kStampsShift = 19;
+constexpr unsigned kListShift = 21;
+constexpr uint32_t kHasCounters = 1U << 23;
 
 enum Form : uint32_t { kNone, kSmall, kObject };
 constexpr uint32_t kFormMask = 3;
-// What it owns.
-constexpr uint32_t kOwned =
+// Parts that lie elsewhere, but for a string's counters: that is one, in the record.
+constexpr uint32_t kParts =
     kHasFieldDeadlines | kHasCounters | kFormMask << kStampsShift | kFormMask << kListShift;
 
-constexpr size_t kHeadBytes = sizeof(uint32_t) + sizeof(Stamp);
+constexpr size_t kBitsBytes = 3;
+constexpr size_t kHeadBytes = kBitsBytes + sizeof(Stamp);
 constexpr size_t kVarintBytesMax = 10;
 constexpr size_t kBytesMax = kHeadBytes + (kStampCount + 2) * kVarintBytesMax + sizeof(Digest) +
                              4 * sizeof(void*) + CounterBytes::kBytesMax;
@@ -47,8 +48,14 @@ StampCode counter_stamps(const KeyRecord& record) {
   return {record.latest, record.clear != 0 ? record.clear : record.deadline_stamp};
 }
 
-bool has_digest(uint32_t head) {
-  return static_cast<Type>(head >> kTypeShift & kTypeMask) != Type::kString;
+bool is_string(uint32_t head) {
+  return static_cast<Type>(head >> kTypeShift & kTypeMask) == Type::kString;
+}
+bool has_own_counter(uint32_t head) {
+  return is_string(head) && (head & kHasCounters) != 0;
+}
+bool owns_parts(uint32_t head) {
+  return (head & (is_string(head) ? kParts & ~kHasCounters : kParts)) != 0;
 }
 
 template <class T>
@@ -73,6 +80,20 @@ Form stamps_form(const StampMap& stamps) {
 Form list_form(const ListRecord* list) {
   if (list == nullptr) return kNone;
   return list->ids.is_one_chunk() && list->changed.empty() ? kSmall : kObject;
+}
+
+// Modulo 2^63: a deadline is not negative, but may be before its stamp.
+constexpr uint64_t kDeadlineMask = static_cast<uint64_t>(INT64_MAX);
+
+uint64_t deadline_code(Stamp stamp, int64_t deadline_ms) {
+  const uint64_t distance_ms =
+      (static_cast<uint64_t>(deadline_ms) - static_cast<uint64_t>(stamp_ms(stamp))) & kDeadlineMask;
+  return distance_ms % 1000 == 0 ? distance_ms / 1000 * 2 + 1 : distance_ms * 2;
+}
+int64_t coded_deadline_ms(Stamp stamp, uint64_t code) {
+  const uint64_t distance_ms = (code & 1) != 0 ? code / 2 * 1000 : code / 2;
+  return static_cast<int64_t>((distance_ms + static_cast<uint64_t>(stamp_ms(stamp))) &
+                              kDeadlineMask);
 }
 
 // The parts that it owns, and the bits of the head that say so.
@@ -117,7 +138,9 @@ const uint8_t* read_owned(const uint8_t* at, uint32_t head, KeyRecord* record) {
     record->make_list().ids = ItemIds(chunk, size);
   }
   if (list == kObject) record->list.reset(take<ListRecord*>(&at));
-  if ((head & kHasCounters) != 0) record->counters.reset(take<CounterMap*>(&at));
+  if ((head & kHasCounters) != 0 && !is_string(head)) {
+    record->counters.reset(take<CounterMap*>(&at));
+  }
   return at;
 }
 
@@ -132,7 +155,7 @@ void leave_thin_span(uint8_t* at) {
 
 bool BriefRecord::can_tell(const KeyRecord& record) {
   if (!record.is_live || record.lapsed || record.awaits_collection || record.gone != nullptr ||
-      record.sketch != nullptr || record.shelved_deadlines != nullptr) {
+      record.sketch != nullptr || record.shelved_deadlines != nullptr || record.deadline_ms < -1) {
     return false;
   }
   if (record.list != nullptr && !(record.list->dead.empty() && record.list->dying.empty())) {
@@ -149,7 +172,7 @@ BriefRecord* BriefRecord::write(KeyRecord& record, BriefRecord* old) {
   std::array<uint8_t, kBytesMax> bytes;
   uint32_t head = static_cast<uint32_t>(record.db) | static_cast<uint32_t>(record.type)
                                                          << kTypeShift;
-  uint8_t* at = put(bytes.data() + sizeof(head), record.latest);
+  uint8_t* at = put(bytes.data() + kBitsBytes, record.latest);
   StampCode code{record.latest, 0};
   unsigned shift = kCodesShift;
   for (const Stamp* stamp : stamps_of(record)) {
@@ -160,18 +183,18 @@ BriefRecord* BriefRecord::write(KeyRecord& record, BriefRecord* old) {
   }
   if (record.deadline_ms != -1) {
     head |= kHasDeadline;
-    at = write_varint(at, static_cast<uint64_t>(record.deadline_ms));
+    at = write_varint(at, deadline_code(record.deadline_stamp, record.deadline_ms));
   }
-  if (has_digest(head)) at = put(at, record.digest);
+  if (!is_string(head)) at = put(at, record.digest);
   if (record.type == Type::kString && record.counters != nullptr) {
-    head |= kHasCounter;
+    head |= kHasCounters;
     const std::unique_ptr<CounterMap> counters = std::move(record.counters);
     const SharedCounter& counter = counters->all().begin()->second;
     at = CounterBytes::write(write_owned(at, record, &head), counter, counter_stamps(record));
   } else {
     at = write_owned(at, record, &head);
   }
-  put(bytes.data(), head);
+  std::memcpy(bytes.data(), &head, kBitsBytes);
 
   const auto size = static_cast<size_t>(at - bytes.data());
   if (old == nullptr || memory::usable_bytes(old) != memory::rounded_tight_bytes(size)) {
@@ -197,11 +220,11 @@ const uint8_t* BriefRecord::read_numbers(KeyRecord* record) const {
     code.near = record->base;
   }
   if ((head & kHasDeadline) != 0) {
-    uint64_t deadline_ms;
-    at = read_varint(at, &deadline_ms);
-    record->deadline_ms = static_cast<int64_t>(deadline_ms);
+    uint64_t deadline;
+    at = read_varint(at, &deadline);
+    record->deadline_ms = coded_deadline_ms(record->deadline_stamp, deadline);
   }
-  if (has_digest(head)) record->digest = take<Digest>(&at);
+  if (!is_string(head)) record->digest = take<Digest>(&at);
   return at;
 }
 
@@ -209,15 +232,16 @@ void BriefRecord::read(KeyRecord* record) {
   const uint32_t head = this->head();
   const uint8_t* at = read_numbers(record);
   at = read_owned(at, head, record);
-  if ((head & kHasCounter) != 0) {
+  if (has_own_counter(head)) {
     CounterBytes::read(at, counter_stamps(*record), &record->add_counter(Type::kString, {}));
   }
-  put(bytes(), head & ~kOwned);
+  const uint32_t left = head & ~kParts;
+  std::memcpy(bytes(), &left, kBitsBytes);
 }
 
 void BriefRecord::release(BriefRecord* brief) {
   if (brief == nullptr) return;
-  if ((brief->head() & kOwned) != 0) {
+  if (owns_parts(brief->head())) {
     KeyRecord parts;
     brief->read(&parts);
   }
@@ -239,17 +263,23 @@ BriefRecord* BriefRecord::leave_thin_spans(BriefRecord* brief) {
   return brief;
 }
 
+uint32_t BriefRecord::head() const {
+  uint32_t head = 0;
+  std::memcpy(&head, this, kBitsBytes);
+  return head;
+}
+
 int BriefRecord::db() const {
   return static_cast<int>(head() & kDbMask);
 }
 
 Stamp BriefRecord::latest() const {
-  const uint8_t* at = bytes() + sizeof(uint32_t);
+  const uint8_t* at = bytes() + kBitsBytes;
   return take<Stamp>(&at);
 }
 
 bool BriefRecord::has_counters() const {
-  return (head() & (kHasCounter | kHasCounters)) != 0;
+  return (head() & kHasCounters) != 0;
 }
 
 }  // namespace dyno

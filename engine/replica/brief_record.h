@@ -4,21 +4,21 @@
 // counters and strings with a deadline of their own have it: one allocation of as few bytes as tell
 // it, since most of a key's stamps are that of its last write.
 //
-//   brief   := head:u32 latest:u64 [base] [type_stamp] [clear] [deadline_stamp] [other_stamp]
-//              [deadline_ms:varint] [digest:16] [stamps] [field deadlines] [list] [counters]
-//              [counter]
-//   head    := db:4 type:4, of each optional stamp its code (stamp_code.h; near is the base), for
-//              deadline_ms, field deadlines, counters and counter one bit each: it is there; for
-//              stamps and list two: none, small, object
+//   brief   := head:u24 latest:u64 [base] [type_stamp] [clear] [deadline_stamp] [other_stamp]
+//              [deadline:varint] [digest:16] [stamps] [field deadlines] [list] [counters]
+//   head    := db:4 type:3, of each optional stamp its code (stamp_code.h; near is the base), for
+//              the deadline, field deadlines and counters one bit each: they are there; for stamps
+//              and list two: none, small, object
+//   deadline := how long after deadline_stamp, modulo 2^63 ms: ms * 2, or seconds * 2 + 1
 //   stamps, field deadlines, list, counters := address:u64; of a small list followed by size:varint
-//   counter := a string's own, see counter_bytes.h; near is clear or, without one, deadline_stamp
+//              counters of a string: its one counter itself, see counter_bytes.h; near is clear or,
+//              without one, deadline_stamp
 //
 // Small are a map of one block and a list whose identities are one chunk: the address is that of
 // the block or chunk. The digest of a string is not kept, since its stamps tell it.
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 #include "engine/replica/key_record.h"
 
@@ -44,11 +44,7 @@ class BriefRecord {
  private:
   // All but what it owns and the counter; returns where those begin.
   [[nodiscard]] const uint8_t* read_numbers(KeyRecord* record) const;
-  [[nodiscard]] uint32_t head() const {
-    uint32_t head;
-    std::memcpy(&head, this, sizeof(head));
-    return head;
-  }
+  [[nodiscard]] uint32_t head() const;
   [[nodiscard]] const uint8_t* bytes() const { return reinterpret_cast<const uint8_t*>(this); }
   [[nodiscard]] uint8_t* bytes() { return reinterpret_cast<uint8_t*>(this); }
 };

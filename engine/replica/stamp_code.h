@@ -4,7 +4,8 @@
 // rest lie shortly before the latest one.
 //
 //   code  := none | as latest | as near | its own
-//   bytes := if it is its own: the distance to latest, a varint
+//   bytes := if it is its own: the distance to latest without its low byte, * 2, a varint; + 1 if
+//            that byte, which is 0 between stamps of one rack, follows
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,12 @@ struct StampCode {
     return stamp == near ? kAsNear : kOwn;
   }
   [[nodiscard]] uint8_t* write(uint8_t* at, Stamp stamp) const {
-    return of(stamp) == kOwn ? write_varint(at, latest - stamp) : at;
+    if (of(stamp) != kOwn) return at;
+    const uint64_t distance = latest - stamp;
+    const auto low = static_cast<uint8_t>(distance);
+    at = write_varint(at, distance >> kStampRackBits << 1 | (low != 0 ? 1 : 0));
+    if (low != 0) *at++ = low;
+    return at;
   }
   // `code` is what of() said, in the lowest bits.
   [[nodiscard]] const uint8_t* read(const uint8_t* at, uint32_t code, Stamp* stamp) const {
@@ -43,8 +49,10 @@ struct StampCode {
         *stamp = near;
         return at;
       default: {
-        uint64_t distance;
-        at = read_varint(at, &distance);
+        uint64_t number;
+        at = read_varint(at, &number);
+        uint64_t distance = number >> 1 << kStampRackBits;
+        if ((number & 1) != 0) distance |= *at++;
         *stamp = latest - distance;
         return at;
       }
