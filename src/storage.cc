@@ -237,6 +237,7 @@ void Storage::tend() {
     lock.unlock();
     log_->look();
     if (alone_ != nullptr && warm_up_->is_done() && !log_->is_failing()) forget_traces();
+    shorten_log_if_idle();
     // What was flushed leaves the files at once, not when compaction happens to pass.
     if (log_->take_flushed()) compact_soon_.store(true);
     if (warm_up_->is_done() && compact_soon_.exchange(false)) {
@@ -248,6 +249,16 @@ void Storage::tend() {
     }
     lock.lock();
   }
+}
+
+// When nothing is written the disk has time to make a restart short.
+void Storage::shorten_log_if_idle() {
+  bool is_idle = std::exchange(appended_before_, log_->appended()) == log_->appended();
+  if (!is_idle || !warm_up_->is_done() || log_->is_failing()) return;
+  std::string why = store_.shorten_log();
+  if (why.empty() || ends()) return;
+  server_.log().write(LogLevel::kWarning, "writing the log's data to files failed",
+                      {{"error", why}});
 }
 
 bool Storage::ends() const {

@@ -113,6 +113,7 @@ class Storage {
   [[nodiscard]] std::string read_clock_and_flushes();
   [[nodiscard]] std::string read_known();
   void tend();
+  void shorten_log_if_idle();
   [[nodiscard]] bool ends() const;
   [[nodiscard]] std::string make_snapshot(std::string_view name);
   void forget_traces();
@@ -126,6 +127,7 @@ class Storage {
   std::unique_ptr<WarmUp> warm_up_;
   Kept kept_;
   std::atomic<bool> compact_soon_{false};
+  uint64_t appended_before_ = 0;  // When tend() looked last.
   std::thread tender_;
   std::thread snapshot_thread_;
 

@@ -35,6 +35,7 @@ def cases(long):
     yield "changes after a restart", durable_data.changes_after_restart, "no"
     yield "flushes", durable_data.flushed_data
     yield "expired counters", durable_data.expired_counters
+    yield "an idle log", durable_data.idle_log
     yield "space", durable_data.space_comes_back
     for fsync, count in kills.items():
         yield "kills at " + fsync, durable_crash.crash_cycles, fsync, count, 11

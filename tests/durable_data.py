@@ -225,6 +225,27 @@ def expired_counters():
             same(differences(before, everything(client)), "")
 
 
+def idle_log(count=20000):
+    """What is in the log becomes files while nothing is written, so that a restart is short."""
+
+    def log_bytes():
+        return sum(os.path.getsize(path) for path in node.files(".log"))
+
+    with Node("everysec") as node:
+        rng = random.Random(3)
+        with node.client() as client:
+            for start in range(0, count, 1000):
+                client.pipeline([("SET", "k%d" % i, rng.randbytes(100))
+                                 for i in range(start, start + 1000)])
+            client.must("WAITAOF", 1, 0, 0)
+            require(log_bytes() > MIB, "the log has only %d bytes" % log_bytes())
+            node.await_true("the log is short", lambda: log_bytes() < MIB / 20)
+            before = everything(client)
+        node.crash()
+        with node.client() as client:
+            same(differences(before, everything(client)), "")
+
+
 def used_bytes(node):
     return sum(os.path.getsize(path) for path in node.files(".sst") + node.files(".log"))
 

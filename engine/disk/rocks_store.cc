@@ -334,6 +334,16 @@ std::string RocksStore::sync() {
   return text(rep_->db->SyncWAL());
 }
 
+std::string RocksStore::shorten_log() {
+  constexpr uint64_t kWorthBytes = 256 << 10;
+  std::shared_lock lock(rep_->mutex);
+  if (rep_->db == nullptr) return std::string(kIsShut);
+  uint64_t bytes = 0;
+  rep_->db->GetIntProperty(rocksdb::DB::Properties::kCurSizeActiveMemTable, &bytes);
+  if (bytes < kWorthBytes) return {};
+  return text(rep_->db->Flush(rocksdb::FlushOptions()));
+}
+
 std::string RocksStore::resume(bool* forgets) {
   *forgets = false;
   {

@@ -101,6 +101,9 @@ class RocksStore {
   [[nodiscard]] std::string erase_all();
   // Everything written before is on the disk when it returns.
   [[nodiscard]] std::string sync();
+  // What is in the log alone becomes files, so that a restart has less to read, if there is so much
+  // of it that this is worth a file.
+  [[nodiscard]] std::string shorten_log();
   // After a failure: tries to go on. What was written but not known to be on disk is written anew,
   // or, where `forgets` is set, may be lost: the files are then opened as after a crash. A scratch
   // store is never opened again, since it would be empty.
