@@ -16,6 +16,11 @@ int main(int argc, char** argv) {
   auto number = [&](int i) { return static_cast<uint32_t>(std::strtoul(argv[i], nullptr, 10)); };
   const uint32_t first = number(1);
   const uint32_t last = number(2);
+  if (first > last) {
+    std::fprintf(stderr,
+                 "replica_storm: the first seed is expected to be no larger than the last\n");
+    return 2;
+  }
   const uint32_t steps = argc > 3 ? number(3) : 400;
   int failed = 0;
   for (uint32_t seed = first; seed <= last; ++seed) {
