@@ -2,13 +2,13 @@
 //
 // Runs the simulator over a range of seeds:
 //   simulator [--scene late|lost|old|removals] [--seeds A..B] [--seconds S] [--verbose]
-//   simulator --controls|--quick-controls|--control NAME [--seeds A..B] [--seconds S]
+//   simulator --controls|--control NAME [--seeds A..B] [--seconds S]
 // Each seed runs as far as its conditions say; the first of the range runs twice, and must do the
 // same. Prints what failed, and how often each fault was made and each rare path was reached; ends
 // with a line "N passed, N failed". --seconds stops taking new seeds after so long.
 //
 // --controls plants one mistake after the other (ring/planted_fault.h), each for all seeds and
-// seconds, and passes those that some seed finds; --quick-controls those that a few seeds find.
+// seconds, and passes those that some seed finds.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -29,7 +29,6 @@ struct Arguments {
   double seconds = 1e9;
   bool verbose = false;
   bool controls = false;
-  bool quick_controls = false;
   std::string control;  // One of them, by name.
 };
 
@@ -43,9 +42,8 @@ Scene scene_of(const std::string& name) {
 bool parse(int count, char** words, Arguments* arguments) {
   for (int i = 1; i < count; ++i) {
     std::string word = words[i];
-    if (word == "--controls" || word == "--quick-controls") {
+    if (word == "--controls") {
       arguments->controls = true;
-      arguments->quick_controls = word == "--quick-controls";
     } else if (word == "--control" && i + 1 < count) {
       arguments->controls = true;
       arguments->control = words[++i];
@@ -98,33 +96,32 @@ void tell_history(uint64_t seed) {
 struct Control {
   dyno::PlantedFault fault;
   const char* name;
-  bool quick;                  // Found within a few seeds, so that every test run can show it.
-  Scene scene = Scene::kNone;  // In which it is sought.
+  Scene scene = Scene::kNone;                   // In which it is sought.
   bool dyno::PlantedFaults::*engine = nullptr;  // A mistake in the engines.
 };
 constexpr Control kControls[] = {
-    {dyno::PlantedFault::kUnagedFrontier, "unaged frontier", true, Scene::kLateAnswers},
-    {dyno::PlantedFault::kFixedGrace, "fixed grace", true},
-    {dyno::PlantedFault::kPredecessorDropped, "predecessor dropped", true, Scene::kLostWithMemory},
-    {dyno::PlantedFault::kFirstLaneOnly, "first lane only", true},
-    {dyno::PlantedFault::kMarksWhileDirty, "marks while dirty", true},
-    {dyno::PlantedFault::kLateAnswers, "late answers", false, Scene::kLateAnswers},
-    {dyno::PlantedFault::kLiveDigestsOnly, "live digests only", true},
-    {dyno::PlantedFault::kServesEmpty, "serves empty", true, Scene::kLostWithMemory},
-    {dyno::PlantedFault::kOneDonor, "one donor", true, Scene::kLostWithMemory},
-    {dyno::PlantedFault::kHintCounts, "hint counts", true},
-    {dyno::PlantedFault::kSkippedCounts, "skipped counts", true},
-    {dyno::PlantedFault::kAliveVersions, "alive versions", true, Scene::kSlowRemovals},
-    {dyno::PlantedFault::kNoHold, "no hold", true},
-    {dyno::PlantedFault::kStaleCompare, "stale compare", true},
-    {dyno::PlantedFault::kRefusesLate, "refuses late", true},
-    {dyno::PlantedFault::kTrustsOldData, "trusts old data", true, Scene::kOldDisk},
-    {dyno::PlantedFault::kSameIncarnation, "same incarnation", true},
-    {dyno::PlantedFault::kNone, "whole key wins", true, Scene::kNone,
+    {dyno::PlantedFault::kUnagedFrontier, "unaged frontier", Scene::kLateAnswers},
+    {dyno::PlantedFault::kFixedGrace, "fixed grace"},
+    {dyno::PlantedFault::kPredecessorDropped, "predecessor dropped", Scene::kLostWithMemory},
+    {dyno::PlantedFault::kFirstLaneOnly, "first lane only"},
+    {dyno::PlantedFault::kMarksWhileDirty, "marks while dirty"},
+    {dyno::PlantedFault::kLateAnswers, "late answers", Scene::kLateAnswers},
+    {dyno::PlantedFault::kLiveDigestsOnly, "live digests only"},
+    {dyno::PlantedFault::kServesEmpty, "serves empty", Scene::kLostWithMemory},
+    {dyno::PlantedFault::kOneDonor, "one donor", Scene::kLostWithMemory},
+    {dyno::PlantedFault::kHintCounts, "hint counts"},
+    {dyno::PlantedFault::kSkippedCounts, "skipped counts"},
+    {dyno::PlantedFault::kAliveVersions, "alive versions", Scene::kSlowRemovals},
+    {dyno::PlantedFault::kNoHold, "no hold"},
+    {dyno::PlantedFault::kStaleCompare, "stale compare"},
+    {dyno::PlantedFault::kRefusesLate, "refuses late"},
+    {dyno::PlantedFault::kTrustsOldData, "trusts old data", Scene::kOldDisk},
+    {dyno::PlantedFault::kSameIncarnation, "same incarnation"},
+    {dyno::PlantedFault::kNone, "whole key wins", Scene::kNone,
      &dyno::PlantedFaults::whole_key_wins},
-    {dyno::PlantedFault::kNone, "no generations", true, Scene::kNone,
+    {dyno::PlantedFault::kNone, "no generations", Scene::kNone,
      &dyno::PlantedFaults::no_generations},
-    {dyno::PlantedFault::kNone, "observed by winner", true, Scene::kNone,
+    {dyno::PlantedFault::kNone, "observed by winner", Scene::kNone,
      &dyno::PlantedFaults::observed_by_winner},
 };
 
@@ -136,7 +133,6 @@ int run_controls(const Arguments& arguments) {
   int found = 0;
   int missed = 0;
   for (const Control& control : kControls) {
-    if (arguments.quick_controls && !control.quick) continue;
     if (!arguments.control.empty() && arguments.control != control.name) continue;
     dyno::plant(control.fault);
     World::plant(control.engine);
@@ -165,7 +161,7 @@ int main(int count, char** words) {
   Arguments arguments;
   if (!parse(count, words, &arguments)) {
     std::fprintf(stderr,
-                 "usage: simulator [--controls|--quick-controls|--control NAME] [--seeds A..B] "
+                 "usage: simulator [--controls|--control NAME] [--seeds A..B] "
                  "[--seconds S] "
                  "[--verbose]\n");
     return 2;

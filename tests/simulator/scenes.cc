@@ -40,7 +40,7 @@ void World::set_scene() {
   } else {
     c.lanes = 3;
     c.burst_us = 3 * kSecond;
-    c.hurry = random_.percent(50) ? 10 : 1;
+    c.hurry = random_.percent(80) ? 10 : 1;
     c.patience_us = 1800 * kMs;
   }
 }
@@ -54,6 +54,7 @@ void World::play_scene() {
   if (scene_ == Scene::kLostWithMemory) return lose_with_memory(first, second);
   if (scene_ == Scene::kOldDisk) return start_on_old_disk(first);
   if (scene_ == Scene::kSlowRemovals) return slow_removals(first, second);
+  late_answers(first, second);
   // What was asked for while clients were at work comes when they rest.
   at(fault_random_.between(200, 900) * kMs, [this, first, second] {
     probe("scene: answers come late");
@@ -98,6 +99,24 @@ void World::slow_removals(NodeIndex remover, NodeIndex writer) {
     say((100 + 10 * i) * kMs, remover, reads, nullptr);
     say((200 + 10 * i) * kMs, third, -1, nullptr);
   }
+}
+
+// What `writer` adds reaches `asker` by an answer to a read alone, and that answer comes when all
+// have removed and forgotten it. Heartbeats have a connection of their own.
+void World::late_answers(NodeIndex asker, NodeIndex writer) {
+  auto adds = static_cast<uint16_t>(1 + fault_random_.below(conditions_.lanes - 1));
+  auto asks = static_cast<uint16_t>(1 + fault_random_.below(conditions_.lanes - 1));
+  int64_t late_us = fault_random_.between(1200, 1700) * kMs;
+  for (const auto& [id, connection] : connections_) {
+    if (!connection.there.open || !connection.back.open) continue;
+    bool tells = connection.from == writer && connection.to == asker && connection.lane == adds;
+    if (tells && !connection.there.clogged) clog(id, true, 150 * kMs);
+    bool is_asked = connection.from == asker && connection.lane == asks;
+    if (is_asked && !connection.back.clogged) clog(id, false, late_us);
+  }
+  say(20 * kMs, writer, adds, "SADD");
+  say(80 * kMs, asker, asks, nullptr);
+  say(250 * kMs, static_cast<NodeIndex>(processes_.size() - asker - writer), -1, "SREM");
 }
 
 // A node is started on a copy of its disk, after others have forgotten what was removed since.

@@ -161,7 +161,7 @@ void World::draw_keys() {
       {Family::kCounter, "c"}, {Family::kQueue, "q"}, {Family::kPair, "{p"}, {Family::kLock, "l"},
       {Family::kTimed, "x"},
   };
-  if (scene_ == Scene::kSlowRemovals) keys_.push_back({Family::kSet, kRemovalsKey});
+  if (scene_ == Scene::kSlowRemovals) keys_.push_back({Family::kSet, kSceneKey});
   for (int i = 0; i < conditions_.keys; ++i) {
     const auto& [family, head] = kFamilies[random_.below(std::ssize(kFamilies))];
     keys_.push_back({family, head + std::to_string(i)});
@@ -175,11 +175,11 @@ void World::say(int64_t after_us, NodeIndex node, int lane, const char* verb) {
     Op op;
     op.id = next_op_++;
     op.family = Family::kSet;
-    op.keys = {kRemovalsKey};
+    op.keys = {kSceneKey};
     op.write = verb != nullptr;
     op.verb = op.write ? verb : "SISMEMBER";
     op.place = "m0";
-    op.command = request({op.verb, kRemovalsKey, op.place});
+    op.command = request({op.verb, kSceneKey, op.place});
     op.level = op.write ? Level::kDcOne : Level::kDcSafeQuorum;
     op.node = node;
     op.lane = lane;

@@ -189,6 +189,7 @@ class World {
   void set_scene();
   void play_scene();
   void lose_with_memory(NodeIndex node, NodeIndex unaware);
+  void late_answers(NodeIndex asker, NodeIndex writer);
   void start_on_old_disk(NodeIndex node);
   void slow_removals(NodeIndex remover, NodeIndex writer);
   void slow_aware(NodeIndex node, NodeIndex unaware);
@@ -244,7 +245,7 @@ class World {
     return topology_.owner(rack, token_of(key, NodeEngine::kHashSeed));
   }
 
-  static constexpr const char* kRemovalsKey = "s";  // Of the scene.
+  static constexpr const char* kSceneKey = "s";  // Of which scenes say something.
 
   static inline bool PlantedFaults::*engine_fault = nullptr;
   static inline Scene staged = Scene::kNone;
