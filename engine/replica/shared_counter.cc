@@ -129,8 +129,7 @@ std::string SharedCounter::text(const Cut& cut) const {
   if (based && !has_unobserved(cut)) return base_.text;
   Amount sum;
   if (auto whole = based ? parse_int64(base_.text) : 0) {
-    sum = unobserved(cut, 0);
-    sum.whole += *whole;
+    sum = unobserved(cut, 0) + Amount{.whole = *whole};
     if (sum.part == 0) return format_whole(sum.whole);
   } else if (auto part = parse_long_double(base_.text)) {
     sum = unobserved(cut, *part);
