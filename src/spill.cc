@@ -100,11 +100,14 @@ bool Spill::make_room() {
   int64_t used = coldest_.estimated_bytes();
   if (used <= share_of_limit(kHighShare)) return true;
   if (used > limit() && !is_stuck_.load(std::memory_order_relaxed)) is_over_.store(true);
-  if (!is_due_.exchange(true)) {
-    std::lock_guard lock(mutex_);
-    wake_mover_.notify_one();
-  }
+  call_mover();
   return used <= limit() || !is_stuck_.load(std::memory_order_relaxed);
+}
+
+void Spill::call_mover() {
+  if (is_due_.exchange(true)) return;
+  std::lock_guard lock(mutex_);
+  wake_mover_.notify_one();
 }
 
 bool Spill::holds_back(const Client& client, Args args) const {
@@ -297,6 +300,8 @@ void Spill::read() {
     auto took_us = static_cast<uint64_t>(monotonic_us() - began_us);
     server_.disk_moved();
     memory::return_idle();
+    // Commands that only read ask for no room, and would run into the limit.
+    if (is_beyond(kHighShare)) call_mover();
     lock.lock();
     figures_.read += reads.size();
     figures_.read_us += took_us * reads.size();

@@ -96,6 +96,8 @@ class Spill final : public ColdKeys {
   [[nodiscard]] int64_t share_of_limit(double share) const;
   // Memory is beyond that share of its limit, if it has one.
   [[nodiscard]] bool is_beyond(double share) const;
+  // By any thread that holds no slot's lock.
+  void call_mover();
 
   // The mover.
   void move();
