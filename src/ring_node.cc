@@ -63,8 +63,9 @@ RingNode::RingNode(Server& server, RingMembership membership, int lanes)
   replica_.set_conflict_log([this](std::string_view key, Type type, Stamp lost) {
     conflict_log_.write(key, type, lost, unix_time_ms());
   });
-  // With one rack nothing is replicated: nothing is stamped or recorded.
-  if (!topology().is_single_replica()) server.executor().set_recorder(&origin_);
+  // With one rack nothing is replicated: nothing is stamped or recorded, but for a disk.
+  bool is_durable = server.config().storage.mode.load() == StorageMode::kDurable;
+  if (!topology().is_single_replica() || is_durable) server.executor().set_recorder(&origin_);
   store_ = std::make_unique<RingStore>(replica_, topology(), self(), unix_time_ms);
   StewardOptions steward;
   steward.lanes = identity_.lanes;
