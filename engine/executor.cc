@@ -314,6 +314,11 @@ void Executor::run_locked(Context& context) {
 
 void Executor::run_under_locks(std::vector<SlotIndex> slots, bool all, int64_t now_ms,
                                const std::function<void()>& body) {
+  (void)try_under_locks(std::move(slots), all, now_ms, {}, body);
+}
+
+bool Executor::try_under_locks(std::vector<SlotIndex> slots, bool all, int64_t now_ms,
+                               const MayRun& may_run, const std::function<void()>& body) {
   Session session;
   ByteBuffer unread;
   Reply reply(&unread);
@@ -325,8 +330,13 @@ void Executor::run_under_locks(std::vector<SlotIndex> slots, bool all, int64_t n
   if (!all) locks.slots = std::move(slots);
   locks.seal();
   lock_for(context, &locks);
+  if (may_run && !may_run(slots_to_serve(locks))) {
+    locks.unlock(keyspace_);
+    return false;
+  }
   body();
   finish(context, locks);
+  return true;
 }
 
 void Executor::lock_for(Context& context, LockSet* locks) {

@@ -85,6 +85,11 @@ class Executor {
   // serves whoever waited for the changes.
   void run_under_locks(std::vector<SlotIndex> slots, bool all, int64_t now_ms,
                        const std::function<void()>& body);
+  // The same, if `may_run` says so under the locks, of whose slots it gets those with clients who
+  // may be served, or all. Returns whether it did.
+  using MayRun = std::function<bool(const std::vector<SlotIndex>& held)>;
+  [[nodiscard]] bool try_under_locks(std::vector<SlotIndex> slots, bool all, int64_t now_ms,
+                                     const MayRun& may_run, const std::function<void()>& body);
 
   // Runs the queue of a transaction; called by EXEC's body. False when it has to wait for the disk.
   [[nodiscard]] bool run_queue(Context& exec);

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "engine/blocking.h"
-#include "engine/disk/cold_keys.h"
+#include "engine/cold_keys.h"
 #include "engine/fixed_draws.h"
 #include "engine/reclaimer.h"
 #include "engine/stats.h"
@@ -203,6 +203,7 @@ void Keyspace::chill(Slot& slot, uint64_t* word) {
   DYNO_CHECK(slot.lock.is_locked());
   Entry* old = EntryTable::node(*word);
   DYNO_CHECK(cold_ != nullptr && old->encoding() != Encoding::kCold);
+  if (!has_chilled()) has_chilled_.store(true, std::memory_order_relaxed);
   // A hash may still be marked for fields that no longer expire, and sweeps look at what is marked.
   set_deadline_flag(slot, word, old->has_deadline());
   Entry* cold = Entry::make_like(old, old->type(), Encoding::kCold, 0);
@@ -230,6 +231,13 @@ void Keyspace::end_copy(const Slot& slot, uint64_t* word) {
   if (!entry->has_copy()) return;
   entry->set_has_copy(false);
   cold_->forget(index_of(slot), entry->db(), entry->key());
+}
+
+bool Keyspace::is_cold(KeyHash hash, int physical_db, std::string_view name) const {
+  const Slot& slot = slots_[hash.slot()];
+  const uint64_t* word =
+      slot.table.find(position_in_slot(hash.inner, physical_db), {name, physical_db});
+  return word != nullptr && (EntryTable::flags(*word) & kWordCold) != 0;
 }
 
 int64_t Keyspace::cold_count() {

@@ -69,6 +69,7 @@ class Keyspace {
   Keyspace& operator=(const Keyspace&) = delete;
 
   [[nodiscard]] Slot& slot(SlotIndex index) { return slots_[index]; }
+  [[nodiscard]] uint64_t hash_seed() const { return hash_seed_; }
   [[nodiscard]] KeyHash hash(std::string_view key) const { return hash_key(key, hash_seed_); }
 
   // Databases: clients' numbers map to physical ones, so that SWAPDB is O(1). Changes only while
@@ -113,6 +114,12 @@ class Keyspace {
   // `word` nothing happens.
   void end_copy(const Slot& slot, uint64_t* word);
   [[nodiscard]] bool has_cold_keys() const { return cold_ != nullptr; }
+  // Some key is cold, or was.
+  [[nodiscard]] bool has_chilled() const { return has_chilled_.load(std::memory_order_relaxed); }
+  // Null where all values stay in memory.
+  [[nodiscard]] ColdKeys* cold_keys() const { return cold_; }
+  // Whether the key is there and its value is on disk. Its slot is locked.
+  [[nodiscard]] bool is_cold(KeyHash hash, int physical_db, std::string_view name) const;
   // Who is told when cold keys are no longer that. Before the first one is made.
   void set_cold_keys(ColdKeys* cold) { cold_ = cold; }
   [[nodiscard]] static int64_t cold_count();
@@ -149,6 +156,7 @@ class Keyspace {
   std::array<std::atomic<int>, 16> db_map_;
   std::unique_ptr<Reclaimer> reclaimer_;
   ColdKeys* cold_ = nullptr;
+  std::atomic<bool> has_chilled_{false};
 };
 
 // The process has one seed for positions of collections' elements, drawn at start, so that nobody

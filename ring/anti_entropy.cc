@@ -13,29 +13,6 @@ namespace {
 
 constexpr int64_t kAgainUs = 500 * kMicrosPerMs;  // After a pull that was given up.
 
-// `sums`: SlotSums or RangeSums.
-bool same(const SlotDigest& digest, const auto& sums, bool live_only) {
-  if (digest.live != Version{sums.live_low, sums.live_high}) return false;
-  return live_only || is_planted(PlantedFault::kLiveDigestsOnly) ||
-         digest.dead == Version{sums.dead_low, sums.dead_high};
-}
-
-void add(Version* sum, Version term) {
-  sum->low += term.low;
-  sum->high += term.high;
-}
-
-// Over the slots that have some of the range.
-SlotDigest digest_of(Store& store, TokenRange range, bool live_only) {
-  SlotDigest sum;
-  for (uint32_t slot = slot_of(range.first); slot <= slot_of(range.last); ++slot) {
-    SlotDigest digest = store.digest(static_cast<SlotIndex>(slot), range, live_only);
-    add(&sum.live, digest.live);
-    add(&sum.dead, digest.dead);
-  }
-  return sum;
-}
-
 // Where all slots of the range are meant.
 bool is_whole(TokenRange range, size_t slots) {
   return slots == size_t{slot_of(range.last)} - slot_of(range.first) + 1;
@@ -236,7 +213,7 @@ void AntiEntropy::pause(Round& round, int64_t until_us) {
   round.resume_us = until_us;
 }
 
-AntiEntropy::Round* AntiEntropy::awaited(Now now, NodeIndex from, uint64_t id, Step step) {
+AntiEntropy::Round* AntiEntropy::find_awaited(Now now, NodeIndex from, uint64_t id, Step step) {
   auto found = peers_.find(from);
   if (found == peers_.end() || !found->second.round) return nullptr;
   Round& round = *found->second.round;
@@ -248,8 +225,13 @@ AntiEntropy::Round* AntiEntropy::awaited(Now now, NodeIndex from, uint64_t id, S
     abort(now, found->second);
     return nullptr;
   }
-  round.questions.pop_front();
   return &round;
+}
+
+AntiEntropy::Round* AntiEntropy::awaited(Now now, NodeIndex from, uint64_t id, Step step) {
+  Round* round = find_awaited(now, from, id, step);
+  if (round != nullptr) round->questions.pop_front();
+  return round;
 }
 
 void AntiEntropy::handle_ranges(Now now, NodeIndex from, uint64_t id, const DigestsAnswer& answer) {
@@ -308,32 +290,46 @@ void AntiEntropy::handle_list(Now now, NodeIndex from, uint64_t id, const ListAn
   if (round->questions.empty()) ask_next(now, from, peers_[from]);
 }
 
-void AntiEntropy::handle_pull(Now now, NodeIndex from, uint64_t id, const PullAnswer& answer) {
-  Round* round = awaited(now, from, id, Step::kPull);
-  if (round == nullptr) return;
-  Place place = std::move(round->listed.front());
-  round->listed.pop_front();
+Handled AntiEntropy::handle_pull(Now now, NodeIndex from, uint64_t id, const PullAnswer& answer) {
+  Round* round = find_awaited(now, from, id, Step::kPull);
+  if (round == nullptr) return Handled::kDone;
+  std::string_view states = answer.states;
+  Store::Applied applied = store_.apply_state(states.substr(round->merged_bytes));
+  if (applied.refusal == Store::Refusal::kNotYet) {
+    round->merged_bytes += applied.taken;
+    return Handled::kNotYet;
+  }
+  round->merged_bytes = 0;
+  round->questions.pop_front();
+  pulled(now, from, *round, answer, applied.refusal == Store::Refusal::kNone);
+  return Handled::kDone;
+}
+
+// The states of an answer were merged, or not all of them.
+void AntiEntropy::pulled(Now now, NodeIndex from, Round& round, const PullAnswer& answer,
+                         bool is_good) {
+  Place place = std::move(round.listed.front());
+  round.listed.pop_front();
   size_t asked = std::min(kPullKeys, place.hashes.size() - place.pulled);
-  if (answer.next_skip == 0 || answer.next_skip > asked ||
-      store_.apply_state(answer.states).refusal != Store::Refusal::kNone) {
+  if (!is_good || answer.next_skip == 0 || answer.next_skip > asked) {
     return abort(now, peers_[from]);
   }
   place.pulled += answer.next_skip;
   counts_.keys_pulled += answer.next_skip;
   counts_.bytes_pulled += answer.states.size();
-  round->answered_bytes += answer.states.size();
-  if (place.pulled < place.hashes.size()) round->listed.push_back(std::move(place));
-  if (!round->questions.empty()) return;
-  round->pulls_at_once =
-      round->answered_bytes < kPullBytes / 4 ? std::min(2 * round->pulls_at_once, kPullsAtOnce) : 1;
-  auto bytes = static_cast<int64_t>(round->answered_bytes);
+  round.answered_bytes += answer.states.size();
+  if (place.pulled < place.hashes.size()) round.listed.push_back(std::move(place));
+  if (!round.questions.empty()) return;
+  round.pulls_at_once =
+      round.answered_bytes < kPullBytes / 4 ? std::min(2 * round.pulls_at_once, kPullsAtOnce) : 1;
+  auto bytes = static_cast<int64_t>(round.answered_bytes);
   int64_t rate = options_.bytes_per_second;
   bool is_far = topology_.node(from).dc_index != topology_.node(self_).dc_index;
   if (is_far && options_.wan_bytes_per_second != 0) {
     rate = std::min(rate, options_.wan_bytes_per_second);
   }
   int64_t cost_us = bytes * 1'000'000 / rate;
-  if (cost_us > kMicrosPerMs) return pause(*round, now.mono_us + cost_us);
+  if (cost_us > kMicrosPerMs) return pause(round, now.mono_us + cost_us);
   ask_next(now, from, peers_[from]);
 }
 
@@ -433,57 +429,6 @@ std::string AntiEntropy::describe() const {
     text += "\n";
   }
   return text;
-}
-
-bool AntiEntropy::may_be_asked(const Ranges& ranges) {
-  size_t slots = 0;
-  for (const RangeSums& sums : ranges.ranges) {
-    if (sums.first_token > sums.last_token) return false;
-    slots += size_t{slot_of(sums.last_token)} - slot_of(sums.first_token) + 1;
-  }
-  return ranges.ranges.size() <= kRanges && slots <= kRanges * kChunkSlots;
-}
-
-DigestsAnswer AntiEntropy::answer(Store& store, const Ranges& ranges,
-                                  std::vector<KnownNode> known) {
-  DigestsAnswer answer;
-  answer.known = std::move(known);
-  for (size_t i = 0; i < ranges.ranges.size(); ++i) {
-    const RangeSums& sums = ranges.ranges[i];
-    SlotDigest sum = digest_of(store, {sums.first_token, sums.last_token}, ranges.live_only);
-    if (!same(sum, sums, ranges.live_only)) answer.differ.push_back(static_cast<uint16_t>(i));
-  }
-  return answer;
-}
-
-DigestsAnswer AntiEntropy::answer(Store& store, const Digests& digests,
-                                  std::vector<KnownNode> known) {
-  DigestsAnswer answer;
-  answer.known = std::move(known);
-  TokenRange range{digests.first_token, digests.last_token};
-  for (const SlotSums& sums : digests.slots) {
-    SlotDigest digest = store.digest(sums.slot, range, digests.live_only);
-    if (!same(digest, sums, digests.live_only)) answer.differ.push_back(sums.slot);
-  }
-  return answer;
-}
-
-ListAnswer AntiEntropy::answer(Store& store, const ListKeys& list) {
-  std::vector<KeyDigest> keys;
-  store.list(list.slot, {list.first_token, list.last_token}, &keys);
-  ListAnswer answer;
-  for (const KeyDigest& key : keys) {
-    answer.keys.push_back({key.hash, key.version.low, key.version.high});
-  }
-  return answer;
-}
-
-PullAnswer AntiEntropy::answer(Store& store, const Pull& pull, std::string* states) {
-  std::span<const uint64_t> hashes(pull.hashes);
-  hashes = hashes.subspan(std::min<size_t>(pull.skip, hashes.size()));
-  size_t count = store.export_hashes(pull.slot, {pull.first_token, pull.last_token}, hashes,
-                                     kPullBytes, states);
-  return {static_cast<uint32_t>(pull.skip + count), *states};
 }
 
 }  // namespace dyno

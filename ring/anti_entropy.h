@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "protocol/peer_message.h"
+#include "ring/held_message.h"
 #include "ring/machine.h"
 #include "ring/note.h"
 #include "ring/outbox.h"
@@ -90,7 +91,8 @@ class AntiEntropy {
   void handle_ranges(Now now, NodeIndex from, uint64_t id, const DigestsAnswer& answer);
   void handle_digests(Now now, NodeIndex from, uint64_t id, const DigestsAnswer& answer);
   void handle_list(Now now, NodeIndex from, uint64_t id, const ListAnswer& answer);
-  void handle_pull(Now now, NodeIndex from, uint64_t id, const PullAnswer& answer);
+  // Done or not yet.
+  [[nodiscard]] Handled handle_pull(Now now, NodeIndex from, uint64_t id, const PullAnswer& answer);
   void handle_timeout(Now now);
   [[nodiscard]] int64_t next_timeout() const;
 
@@ -106,7 +108,8 @@ class AntiEntropy {
   static DigestsAnswer answer(Store& store, const Ranges& ranges, std::vector<KnownNode> known);
   static DigestsAnswer answer(Store& store, const Digests& digests, std::vector<KnownNode> known);
   static ListAnswer answer(Store& store, const ListKeys& list);
-  static PullAnswer answer(Store& store, const Pull& pull, std::string* states);
+  // None: not yet.
+  static std::optional<PullAnswer> answer(Store& store, const Pull& pull, std::string* states);
 
  private:
   enum class Step : uint8_t { kRanges, kDigests, kList, kPull, kPause };
@@ -140,6 +143,7 @@ class AntiEntropy {
     std::deque<uint64_t> questions;  // That are not answered.
     size_t pulls_at_once = 1;
     size_t answered_bytes = 0;  // Of the pulls that were asked at once.
+    size_t merged_bytes = 0;    // Of the states in the next answer, which is not yet.
     int64_t asked_us = 0;
     int64_t resume_us = 0;
   };
@@ -158,6 +162,8 @@ class AntiEntropy {
     [[nodiscard]] bool wants() const { return wants_all || !wants_dirty.empty(); }
   };
 
+  // Over the slots that have some of the range.
+  [[nodiscard]] static SlotDigest digest_of(Store& store, TokenRange range, bool live_only);
   void start(Now now, NodeIndex node, Peer& peer, bool background);
   [[nodiscard]] std::deque<Piece> pieces_of(NodeIndex node, const SlotSet* slots) const;
   void ask_next(Now now, NodeIndex node, Peer& peer);
@@ -167,8 +173,10 @@ class AntiEntropy {
   void ask_ranges(Now now, NodeIndex node, Round& round);
   template <class Body>
   void ask(Now now, NodeIndex node, Round& round, Step step, MessageKind kind, Body& body);
-  // The pull whose next unanswered question this answers; takes the question off.
+  // The pull whose next unanswered question this answers, in time; awaited() takes it off.
+  [[nodiscard]] Round* find_awaited(Now now, NodeIndex from, uint64_t id, Step step);
   [[nodiscard]] Round* awaited(Now now, NodeIndex from, uint64_t id, Step step);
+  void pulled(Now now, NodeIndex from, Round& round, const PullAnswer& answer, bool is_good);
   void pause(Round& round, int64_t until_us);
   void abort(Now now, Peer& peer);
   void end(Now now, NodeIndex node, Peer& peer);

@@ -36,6 +36,7 @@
 #include <vector>
 
 #include "protocol/peer_message.h"
+#include "ring/held_message.h"
 #include "ring/machine.h"
 #include "ring/outbox.h"
 #include "ring/pool.h"
@@ -100,9 +101,10 @@ class Coordinator {
   void handle_hold(Now now, LinkId link, NodeIndex from, uint64_t id, const Hold& hold);
   // Pulls these keys from a node; with an id other than 0, tells the link when they are here.
   void pull(Now now, NodeIndex from, std::vector<RequestKey> keys, LinkId link, uint64_t id);
-  void handle_compare(LinkId link, uint64_t id, const Compare& compare);
+  [[nodiscard]] Handled handle_compare(LinkId link, uint64_t id, const Compare& compare);
   void handle_reply(Now now, NodeIndex from, uint64_t id, const ForwardReply& reply);
-  void handle_compare_answer(Now now, NodeIndex from, uint64_t id, const CompareAnswer& answer);
+  [[nodiscard]] Handled handle_compare_answer(Now now, NodeIndex from, uint64_t id,
+                                              const CompareAnswer& answer);
   void handle_held(NodeIndex from, uint64_t id, const Held& held);
   // A command that the outbox asked to run has run, and wrote these frames.
   void ran(Now now, uint64_t run, std::string reply, std::vector<Frame> frames);
@@ -207,8 +209,10 @@ class Coordinator {
   void compare_more(uint64_t id, Operation& op, bool all);
   void send_compare(uint64_t id, const Operation& op, NodeIndex node);
   void send_hold(uint64_t id, const Operation& op, NodeIndex node);
-  [[nodiscard]] bool merge_states(const Operation& op, NodeIndex from, const CompareAnswer& answer,
-                                  std::vector<Version>* reported);
+  [[nodiscard]] Handled merge_states(const Operation& op, NodeIndex from,
+                                     const CompareAnswer& answer, std::vector<Version>* reported);
+  void compared(uint64_t id, Operation& op, NodeIndex from, const CompareAnswer& answer,
+                std::vector<Version> reported);
   [[nodiscard]] bool holds(const Operation& op, NodeIndex node,
                            const std::vector<Version>& current) const;
   void rack_answered(Operation& op, NodeIndex node);

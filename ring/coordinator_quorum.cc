@@ -114,8 +114,9 @@ void Coordinator::send_compare(uint64_t id, const Operation& op, NodeIndex node)
   write_message(MessageKind::kCompare, id, body, &outbox_.to_nodes[node]);
 }
 
-void Coordinator::handle_compare(LinkId link, uint64_t id, const Compare& compare) {
+Handled Coordinator::handle_compare(LinkId link, uint64_t id, const Compare& compare) {
   CompareAnswer answer;
+  bool has_all = true;
   std::vector<std::string> states;
   if (can_run(self_, false) && compare.keys.size() <= kCompareKeysMax) {
     states.reserve(compare.keys.size());
@@ -124,39 +125,60 @@ void Coordinator::handle_compare(LinkId link, uint64_t id, const Compare& compar
                      token_of(asked.name.key, options_.hash_seed)};
       Version version = store_.version(key, compare.traces);
       std::string& state = states.emplace_back();
-      if (version != Version{asked.low, asked.high}) store_.export_key(key, &state);
+      bool is_known = version == Version{asked.low, asked.high};
+      // All that lack something have asked for it when the first is not yet.
+      has_all &= is_known || store_.export_key(key, &state);
       answer.keys.push_back({version.low, version.high, state});
     }
   }
+  if (!has_all) return Handled::kNotYet;
   write_message(MessageKind::kCompareAnswer, id, answer, &outbox_.to_links[link]);
+  return Handled::kDone;
 }
 
-bool Coordinator::merge_states(const Operation& op, NodeIndex from, const CompareAnswer& answer,
-                               std::vector<Version>* reported) {
-  if (answer.keys.size() != keys_of(op, from).size()) return false;
+Handled Coordinator::merge_states(const Operation& op, NodeIndex from, const CompareAnswer& answer,
+                                  std::vector<Version>* reported) {
+  if (answer.keys.size() != keys_of(op, from).size()) return Handled::kBroken;
   for (const KeyAnswer& state : answer.keys) {
     reported->push_back({state.low, state.high});
     if (state.state.empty() || is_planted(PlantedFault::kStaleCompare)) continue;
+    Store::Refusal refusal = store_.apply_state(state.state).refusal;
+    if (refusal == Store::Refusal::kNotYet) return Handled::kNotYet;
+    if (refusal != Store::Refusal::kNone) return Handled::kBroken;
     ++counts_.states_merged;
-    if (store_.apply_state(state.state).refusal != Store::Refusal::kNone) return false;
   }
-  return true;
+  return Handled::kDone;
 }
 
-void Coordinator::handle_compare_answer(Now now, NodeIndex from, uint64_t id,
-                                        const CompareAnswer& answer) {
+Handled Coordinator::handle_compare_answer(Now now, NodeIndex from, uint64_t id,
+                                           const CompareAnswer& answer) {
   Operation* found = operations_.find(id);
-  if (found == nullptr) return;
+  if (found == nullptr) return Handled::kDone;
   Operation& op = *found;
   bool late = now.mono_us - op.asked_us > options_.age.answer_max_us &&
               !is_planted(PlantedFault::kLateAnswers);
+  bool is_pulling = op.phase == Phase::kPulling;
+  bool is_owed = is_pulling
+                     ? std::find(op.pending.begin(), op.pending.end(), from) != op.pending.end()
+                     : op.phase == Phase::kComparing;
+  if (!is_owed) return Handled::kDone;
   std::vector<Version> reported;
-  if (op.phase == Phase::kPulling) {
-    if (std::find(op.pending.begin(), op.pending.end(), from) == op.pending.end()) return;
-    return answer_hold(id, !late && merge_states(op, from, answer, &reported));
+  Handled merged = late ? Handled::kBroken : merge_states(op, from, answer, &reported);
+  if (merged == Handled::kNotYet) return merged;
+  bool is_good = merged == Handled::kDone;
+  if (is_pulling) {
+    answer_hold(id, is_good);
+  } else if (is_good) {
+    compared(id, op, from, answer, std::move(reported));
+  } else {
+    rack_failed(id, op, from);
   }
-  if (op.phase != Phase::kComparing) return;
-  if (late || !merge_states(op, from, answer, &reported)) return rack_failed(id, op, from);
+  return Handled::kDone;
+}
+
+// A rack has told its versions, and what it had else is merged.
+void Coordinator::compared(uint64_t id, Operation& op, NodeIndex from, const CompareAnswer& answer,
+                           std::vector<Version> reported) {
   std::vector<size_t> indexes = keys_of(op, from);
   for (size_t i = 0; i < indexes.size(); ++i) {
     if (answer.keys[i].state.empty()) op.equal.emplace_back(indexes[i], reported[i]);

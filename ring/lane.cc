@@ -15,13 +15,13 @@ constexpr uint16_t kLanesMax = 1024;
 // Less is not worth compressing.
 constexpr size_t kCompressedFrom = 200;
 
-// Reads the body of an own-link message and hands it on; false when it is not one.
+// Reads the body of an own-link message and hands it on.
 template <class Body, class Take>
-bool take(const PeerMessage& message, Take hand_on) {
+Handled take(const PeerMessage& message, Take hand_on) {
   Body body;
-  if (!read_body(message.body, &body)) return false;
+  if (!read_body(message.body, &body)) return Handled::kBroken;
   hand_on(body);
-  return true;
+  return Handled::kDone;
 }
 
 }  // namespace
@@ -126,6 +126,7 @@ void Lane::link_closed(Now now, NodeIndex node) {
   link.again_us = now.mono_us + link.pause_us;
   link.pause_us = std::min(link.pause_us * 2, options_.dial_again_last_us);
   link.compresses = false;
+  link.held.clear();
   if (!was_up) return;
   gateways_.link_down(node);
   if (StreamSender* sender = streams_.to(node)) sender->link_down();
@@ -142,20 +143,54 @@ size_t Lane::received(Now now, NodeIndex node, std::string_view bytes) {
   OwnLink& link = own_links_.at(node);
   std::string_view rest = bytes;
   PeerMessage message;
+  bool waits = false;  // The first held message was tried in vain.
   while (link.state == LinkState::kGreeting || link.state == LinkState::kUp) {
-    PeerDecoder::Result result = link.decoder->next(&rest, &message);
-    if (result == PeerDecoder::Result::kNeedMore) return bytes.size() - rest.size();
-    if (result == PeerDecoder::Result::kBroken) {
-      hang_up(now, node, link.decoder->error());
-    } else if (!handle_own(now, node, link, message) && link.state != LinkState::kIdle) {
+    bool is_held = !link.held.empty() && !waits;
+    again_ = false;
+    if (is_held) {
+      message = link.held.try_first(&again_);
+    } else {
+      if (link.held.is_full()) return bytes.size() - rest.size();
+      PeerDecoder::Result result = link.decoder->next(&rest, &message);
+      if (result == PeerDecoder::Result::kNeedMore) return bytes.size() - rest.size();
+      if (result == PeerDecoder::Result::kBroken) {
+        hang_up(now, node, link.decoder->error());
+        continue;
+      }
+      if (waits && !HeldMessages::passes(message.kind)) {
+        link.held.push(message, /*tried=*/false);
+        continue;
+      }
+    }
+    Handled handled = handle_own(now, node, link, message);
+    if (link.state == LinkState::kIdle) break;
+    if (handled == Handled::kBroken) {
       hang_up(now, node, "an unexpected " + std::string(kind_name(message.kind)));
+    } else if (handled == Handled::kNotYet) {
+      if (!is_held) link.held.push(message, /*tried=*/true);
+      if (!again_) ++held_messages_;
+      waits = true;
+    } else if (is_held) {
+      link.held.pop();
     }
   }
   return bytes.size();
 }
 
-bool Lane::handle_own(Now now, NodeIndex node, OwnLink& link, const PeerMessage& message) {
-  if (link.state == LinkState::kGreeting) return handle_welcome(now, node, link, message);
+bool Lane::is_held(NodeIndex node) const {
+  auto found = own_links_.find(node);
+  return found != own_links_.end() && !found->second.held.empty();
+}
+
+bool Lane::is_held_accepted(LinkId link) const {
+  auto found = accepted_.find(link);
+  return found != accepted_.end() && !found->second.held.empty();
+}
+
+Handled Lane::handle_own(Now now, NodeIndex node, OwnLink& link, const PeerMessage& message) {
+  if (link.state == LinkState::kGreeting) {
+    return handle_welcome(now, node, link, message) ? Handled::kDone : Handled::kBroken;
+  }
   if (steward_ != nullptr && Steward::is_answer(message.kind)) {
     return steward_->handle_answer(now, node, message);
   }
@@ -163,25 +198,27 @@ bool Lane::handle_own(Now now, NodeIndex node, OwnLink& link, const PeerMessage&
     case MessageKind::kAck: {
       Ack ack;
       StreamSender* sender = streams_.to(node);
-      if (sender == nullptr || !read_body(message.body, &ack)) return false;
+      if (sender == nullptr || !read_body(message.body, &ack)) return Handled::kBroken;
       StreamSender::Acknowledged acks = sender->acknowledge(ack);
-      if (acks.valid) coordinator_.handle_acknowledged(node, acks);
-      return acks.valid;
+      if (!acks.valid) return Handled::kBroken;
+      coordinator_.handle_acknowledged(node, acks);
+      return Handled::kDone;
     }
     case MessageKind::kClean:
-      return streams_.to(node) != nullptr && take<Clean>(message, [&](const Clean& clean) {
-               streams_.to(node)->clean(clean.epoch);
-             });
+      if (streams_.to(node) == nullptr) return Handled::kBroken;
+      return take<Clean>(message,
+                         [&](const Clean& clean) { streams_.to(node)->clean(clean.epoch); });
     case MessageKind::kReply: {
       ForwardReply reply;
-      if (!read_body(message.body, &reply) || reply.outcome > 2) return false;
+      if (!read_body(message.body, &reply) || reply.outcome > 2) return Handled::kBroken;
       coordinator_.handle_reply(now, node, message.id, reply);
-      return true;
+      return Handled::kDone;
     }
-    case MessageKind::kCompareAnswer:
-      return take<CompareAnswer>(message, [&](const CompareAnswer& answer) {
-        coordinator_.handle_compare_answer(now, node, message.id, answer);
-      });
+    case MessageKind::kCompareAnswer: {
+      CompareAnswer answer;
+      if (!read_body(message.body, &answer)) return Handled::kBroken;
+      return coordinator_.handle_compare_answer(now, node, message.id, answer);
+    }
     case MessageKind::kUnrelayed:
       return take<Unrelayed>(message, [&](const Unrelayed& unrelayed) {
         gateways_.refused(now, node, unrelayed.node);
@@ -190,7 +227,7 @@ bool Lane::handle_own(Now now, NodeIndex node, OwnLink& link, const PeerMessage&
       return take<Held>(
           message, [&](const Held& held) { coordinator_.handle_held(node, message.id, held); });
     default:
-      return (message.flags & kSkip) != 0;
+      return (message.flags & kSkip) != 0 ? Handled::kDone : Handled::kBroken;
   }
 }
 

@@ -18,6 +18,9 @@
 // modulo the number of lanes here, so that a stream stays with one thread: hello_lane() tells the
 // driver, which hands the socket to that thread and all bytes read so far to accepted().
 //
+// A message that needs what is on disk holds up its link until that is in memory (held_message.h):
+// the driver calls received() or accepted() again when the disk has moved, be there bytes or not.
+//
 // How to drive it: hand in events as they happen, then drain() once per wake-up of the loop and do
 // what the outbox says; batches and acknowledgements are made there, one for all that happened.
 #pragma once
@@ -35,6 +38,7 @@
 #include "protocol/peer_message.h"
 #include "ring/coordinator.h"
 #include "ring/gateways.h"
+#include "ring/held_message.h"
 #include "ring/machine.h"
 #include "ring/outbox.h"
 #include "ring/store.h"
@@ -124,6 +128,10 @@ class Lane {
     auto found = own_links_.find(node);
     return found != own_links_.end() && found->second.state == LinkState::kUp;
   }
+  // The link waits for the disk: its bytes are to be handed in again when that has moved.
+  [[nodiscard]] bool is_held(NodeIndex node) const;
+  [[nodiscard]] bool is_held_accepted(LinkId link) const;
+  [[nodiscard]] uint64_t held_messages() const { return held_messages_; }
   [[nodiscard]] const GatewayCounts& gateway_counts() const { return gateways_.counts(); }
   [[nodiscard]] const WanCounts& wan_counts() const { return wan_counts_; }
   [[nodiscard]] Streams& streams() { return streams_; }
@@ -145,6 +153,7 @@ class Lane {
     uint32_t incarnation = 0;  // Of the peer.
     bool compresses = false;   // The peer is far, and can read it.
     std::unique_ptr<PeerDecoder> decoder;
+    HeldMessages held;
   };
   struct AcceptedLink {
     NodeIndex node = kNoNode;  // Before its hello: none.
@@ -153,17 +162,19 @@ class Lane {
     bool can_restore = false;  // The peer is far, and can read what is compressed,
     bool compresses = false;   // which begins when it has seen the welcome.
     std::unique_ptr<PeerDecoder> decoder;
+    HeldMessages held;
   };
   // Streams are kept when their link is gone, the latest incarnation of each.
   struct Inbound {
     uint32_t incarnation = 0;
     StreamReceiver stream;
-    LinkId link = 0;  // 0: none.
+    LinkId link = 0;           // 0: none.
+    uint64_t asked_ahead = 0;  // The last frame whose values were asked for ahead of its turn.
   };
 
   [[nodiscard]] Hello own_hello(uint16_t lane, uint64_t next) const;
   [[nodiscard]] std::string check_hello(const Hello& hello, NodeIndex* node) const;
-  bool handle_own(Now now, NodeIndex node, OwnLink& link, const PeerMessage& message);
+  Handled handle_own(Now now, NodeIndex node, OwnLink& link, const PeerMessage& message);
   bool handle_welcome(Now now, NodeIndex node, OwnLink& link, const PeerMessage& message);
   std::string handle_accepted(Now now, LinkId id, AcceptedLink& link, const PeerMessage& message);
   std::string handle_hello(LinkId id, AcceptedLink& link, const PeerMessage& message);
@@ -171,6 +182,7 @@ class Lane {
   std::string handle_relay(Now now, LinkId id, AcceptedLink& link, std::string_view body);
   std::string handle_relayed(Now now, const AcceptedLink& link, std::string_view body);
   void expect(std::span<const StreamReceiver::NumberedFrame> frames);
+  void ask_ahead(Inbound& inbound, std::span<const StreamReceiver::NumberedFrame> frames);
   std::string apply_batch(Now now, NodeIndex origin, uint16_t lane, const Batch& batch);
   std::string handle_reset(AcceptedLink& link, std::string_view body);
   void hang_up(Now now, NodeIndex node, std::string reason);
@@ -212,6 +224,9 @@ class Lane {
   std::map<LinkId, AcceptedLink> accepted_;
   std::map<std::pair<NodeIndex, uint16_t>, Inbound> inbound_;
   int64_t next_mark_us_ = 0;
+  bool not_yet_ = false;  // The message at hand is to be handled again,
+  bool again_ = false;    // or is.
+  uint64_t held_messages_ = 0;
   uint64_t closed_links_ = 0;
 };
 

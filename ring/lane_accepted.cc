@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "ring/lane.h"
+#include "ring/planted_fault.h"
 #include "ring/steward.h"
 
 namespace dyno {
@@ -15,6 +16,8 @@ namespace {
 
 // Frames that the store is told of before they are applied.
 constexpr size_t kExpected = 16;
+// Frames behind one that waits for the disk whose values are asked for with its own.
+constexpr size_t kAskedAhead = 256;
 
 }  // namespace
 
@@ -23,15 +26,38 @@ size_t Lane::accepted(Now now, LinkId id, std::string_view bytes) {
   if (!link.decoder) link.decoder = std::make_unique<PeerDecoder>();
   std::string_view rest = bytes;
   PeerMessage message;
+  bool waits = false;  // The first held message was tried in vain.
   while (true) {
-    PeerDecoder::Result result = link.decoder->next(&rest, &message);
-    if (result == PeerDecoder::Result::kNeedMore) return bytes.size() - rest.size();
-    std::string why = result == PeerDecoder::Result::kBroken
-                          ? link.decoder->error()
-                          : handle_accepted(now, id, link, message);
-    if (why.empty()) continue;
-    close(id, std::move(why));
-    return bytes.size();
+    bool is_held = !link.held.empty() && !waits;
+    again_ = false;
+    if (is_held) {
+      message = link.held.try_first(&again_);
+    } else {
+      if (link.held.is_full()) return bytes.size() - rest.size();
+      PeerDecoder::Result result = link.decoder->next(&rest, &message);
+      if (result == PeerDecoder::Result::kNeedMore) return bytes.size() - rest.size();
+      if (result == PeerDecoder::Result::kBroken) {
+        close(id, link.decoder->error());
+        return bytes.size();
+      }
+      if (waits && !HeldMessages::passes(message.kind)) {
+        link.held.push(message, /*tried=*/false);
+        continue;
+      }
+    }
+    not_yet_ = false;
+    std::string why = handle_accepted(now, id, link, message);
+    if (!why.empty()) {
+      close(id, std::move(why));
+      return bytes.size();
+    }
+    if (not_yet_) {
+      if (!is_held) link.held.push(message, /*tried=*/true);
+      if (!again_) ++held_messages_;
+      waits = true;
+    } else if (is_held) {
+      link.held.pop();
+    }
   }
 }
 
@@ -60,8 +86,12 @@ std::string Lane::handle_accepted(Now now, LinkId id, AcceptedLink& link,
   if (link.node == kNoNode) return handle_hello(id, link, message);
   link.compresses = link.can_restore;
   std::string bad = "a broken " + std::string(kind_name(message.kind));
+  auto result = [&](Handled handled) {
+    not_yet_ = handled == Handled::kNotYet;
+    return handled == Handled::kBroken ? bad : std::string();
+  };
   if (steward_ != nullptr && Steward::is_question(message.kind)) {
-    return steward_->handle_question(now, id, message) ? "" : bad;
+    return result(steward_->handle_question(now, id, message));
   }
   bool good = false;
   switch (message.kind) {
@@ -83,8 +113,7 @@ std::string Lane::handle_accepted(Now now, LinkId id, AcceptedLink& link,
     case MessageKind::kCompare: {
       Compare compare;
       good = read_body(message.body, &compare);
-      if (good) coordinator_.handle_compare(id, message.id, compare);
-      return good ? "" : bad;
+      return result(good ? coordinator_.handle_compare(id, message.id, compare) : Handled::kBroken);
     }
     case MessageKind::kHold: {
       Hold hold;
@@ -144,6 +173,14 @@ void Lane::expect(std::span<const StreamReceiver::NumberedFrame> frames) {
   store_.expect(std::span(bytes).first(count));
 }
 
+// Once for each frame.
+void Lane::ask_ahead(Inbound& inbound, std::span<const StreamReceiver::NumberedFrame> frames) {
+  for (const auto& [number, frame] : frames.first(std::min(frames.size(), kAskedAhead))) {
+    if (number > inbound.asked_ahead) store_.ask_ahead(frame.bytes);
+    inbound.asked_ahead = std::max(inbound.asked_ahead, number);
+  }
+}
+
 // Of a stream whose link is up: empty, or why that link is to be closed.
 std::string Lane::apply_batch(Now now, NodeIndex origin, uint16_t lane, const Batch& batch) {
   Inbound& inbound = inbound_.at({origin, lane});
@@ -154,13 +191,18 @@ std::string Lane::apply_batch(Now now, NodeIndex origin, uint16_t lane, const Ba
     const auto& [number, frame] = fresh[i];
     Store::Applied applied = store_.apply(frame.bytes);
     if (applied.refusal == Store::Refusal::kTooEarly) return "a stamp of the far future";
-    if (applied.refusal != Store::Refusal::kNone) return "a frame that nobody may have written";
-    stream.applied(number);
-    if (applied.dominated != 0) stream.note_dominated(number, applied.dominated);
     for (auto& [db, name] : applied.to_pull) {
       Token token = token_of(name, identity_.hash_seed);
       coordinator_.pull(now, origin, {{db, std::move(name), token}}, 0, 0);
     }
+    if (applied.refusal == Store::Refusal::kNotYet && !is_planted(PlantedFault::kSkipsAway)) {
+      ask_ahead(inbound, std::span(fresh).subspan(i + 1));
+      not_yet_ = true;
+      return "";
+    }
+    if (applied.refusal == Store::Refusal::kBroken) return "a frame that nobody may have written";
+    stream.applied(number);
+    if (applied.dominated != 0) stream.note_dominated(number, applied.dominated);
   }
   if (auto mark = stream.take_mark()) {
     outbox_.notes.push_back(
@@ -169,7 +211,7 @@ std::string Lane::apply_batch(Now now, NodeIndex origin, uint16_t lane, const Ba
   return "";
 }
 
-// Takes this node's part, and passes the others on.
+// Takes this node's part, and passes the others on, once.
 std::string Lane::handle_relay(Now now, LinkId id, AcceptedLink& link, std::string_view body) {
   Relay relay;
   if (!read_body(body, &relay) || relay.targets.size() > Gateways::kTargetsMax) {
@@ -188,6 +230,8 @@ std::string Lane::handle_relay(Now now, LinkId id, AcceptedLink& link, std::stri
     if (target.node == identity_.self) {
       std::string why = apply_batch(now, link.node, link.lane, batch);
       if (!why.empty()) return why;
+    } else if (again_) {
+      continue;
     } else if (is_linked(target.node)) {
       Relayed relayed{link.node, link.incarnation, link.lane, std::move(batch)};
       write_message(MessageKind::kRelayed, 0, relayed, &outbox_.to_nodes[target.node]);

@@ -15,6 +15,7 @@ enum class PlantedFault : uint8_t {
   kPredecessorDropped,  // A lost memory leaves the frontier at once.
   kFirstLaneOnly,       // The watermark of a peer is that of its first lane.
   kMarksWhileDirty,     // A stream that skipped frames says that it is complete.
+  kSkipsAway,           // A frame that waits for values counts as merged.
   kLateAnswers,         // State is merged however old it is.
   kLiveDigestsOnly,     // Slots are compared by what is alive alone.
   kServesEmpty,         // A node that lost its memory serves at once.

@@ -51,45 +51,45 @@ bool Steward::is_answer(MessageKind kind) {
          kind == MessageKind::kPullAnswer;
 }
 
-bool Steward::handle_answer(Now now, NodeIndex from, const PeerMessage& message) {
+Handled Steward::handle_answer(Now now, NodeIndex from, const PeerMessage& message) {
   detector_.heard(now, from);
   switch (message.kind) {
     case MessageKind::kHeartbeatAnswer: {
       Heartbeat answer;
-      if (!read_body(message.body, &answer)) return false;
+      if (!read_body(message.body, &answer)) return Handled::kBroken;
       detector_.handle_answer(now, from, answer);
       bool serves = detector_.state_of(from) > NodeState::kLoading;
       completeness_.heard(from, {serves, answer.complete, answer.sound, answer.horizon});
       anti_entropy_.allow(from, may_pull_from(from));
       bootstrap_.heard(from, state_of(from), completeness_.can_fill(from));
       // A clock too far ahead is not followed; the detector sees how far.
-      return store_.observe(answer.stamp) || true;
+      (void)store_.observe(answer.stamp);
+      return Handled::kDone;
     }
     case MessageKind::kRangesAnswer:
     case MessageKind::kDigestsAnswer: {
       DigestsAnswer answer;
-      if (!read_body(message.body, &answer)) return false;
+      if (!read_body(message.body, &answer)) return Handled::kBroken;
       if (message.kind == MessageKind::kRangesAnswer) {
         anti_entropy_.handle_ranges(now, from, message.id, answer);
       } else {
         anti_entropy_.handle_digests(now, from, message.id, answer);
       }
-      return true;
+      return Handled::kDone;
     }
     case MessageKind::kListAnswer: {
       ListAnswer answer;
-      if (!read_body(message.body, &answer)) return false;
+      if (!read_body(message.body, &answer)) return Handled::kBroken;
       anti_entropy_.handle_list(now, from, message.id, answer);
-      return true;
+      return Handled::kDone;
     }
     case MessageKind::kPullAnswer: {
       PullAnswer answer;
-      if (!read_body(message.body, &answer)) return false;
-      anti_entropy_.handle_pull(now, from, message.id, answer);
-      return true;
+      if (!read_body(message.body, &answer)) return Handled::kBroken;
+      return anti_entropy_.handle_pull(now, from, message.id, answer);
     }
     default:
-      return false;
+      return Handled::kBroken;
   }
 }
 
@@ -98,55 +98,57 @@ bool Steward::is_question(MessageKind kind) {
          kind == MessageKind::kDigests || kind == MessageKind::kList || kind == MessageKind::kPull;
 }
 
-bool Steward::handle_question(Now now, LinkId link, const PeerMessage& message) {
+Handled Steward::handle_question(Now now, LinkId link, const PeerMessage& message) {
   constexpr size_t kDigestsSlotsMax = 1024;
   std::string* out = &outbox_.to_links[link];
   switch (message.kind) {
     case MessageKind::kHeartbeat: {
       Heartbeat heartbeat;
-      if (!read_body(message.body, &heartbeat)) return false;
+      if (!read_body(message.body, &heartbeat)) return Handled::kBroken;
       (void)store_.observe(heartbeat.stamp);
       heartbeat.unix_ms = now.unix_ms;
       tell_own(&heartbeat);
       write_message(MessageKind::kHeartbeatAnswer, message.id, heartbeat, out);
-      return true;
+      return Handled::kDone;
     }
     case MessageKind::kRanges: {
       Ranges ranges;
-      if (!read_body(message.body, &ranges) || !AntiEntropy::may_be_asked(ranges)) return false;
+      if (!read_body(message.body, &ranges) || !AntiEntropy::may_be_asked(ranges))
+        return Handled::kBroken;
       DigestsAnswer answer = AntiEntropy::answer(store_, ranges, known());
       write_message(MessageKind::kRangesAnswer, message.id, answer, out);
-      return true;
+      return Handled::kDone;
     }
     case MessageKind::kDigests: {
       Digests digests;
       if (!read_body(message.body, &digests) || digests.slots.size() > kDigestsSlotsMax) {
-        return false;
+        return Handled::kBroken;
       }
       for (const SlotSums& sums : digests.slots) {
-        if (sums.slot >= kSlotCount) return false;
+        if (sums.slot >= kSlotCount) return Handled::kBroken;
       }
       DigestsAnswer answer = AntiEntropy::answer(store_, digests, known());
       write_message(MessageKind::kDigestsAnswer, message.id, answer, out);
-      return true;
+      return Handled::kDone;
     }
     case MessageKind::kList: {
       ListKeys list;
-      if (!read_body(message.body, &list) || list.slot >= kSlotCount) return false;
+      if (!read_body(message.body, &list) || list.slot >= kSlotCount) return Handled::kBroken;
       ListAnswer answer = AntiEntropy::answer(store_, list);
       write_message(MessageKind::kListAnswer, message.id, answer, out);
-      return true;
+      return Handled::kDone;
     }
     case MessageKind::kPull: {
       Pull pull;
-      if (!read_body(message.body, &pull) || pull.slot >= kSlotCount) return false;
+      if (!read_body(message.body, &pull) || pull.slot >= kSlotCount) return Handled::kBroken;
       std::string states;
-      PullAnswer answer = AntiEntropy::answer(store_, pull, &states);
-      write_message(MessageKind::kPullAnswer, message.id, answer, out);
-      return true;
+      std::optional<PullAnswer> answer = AntiEntropy::answer(store_, pull, &states);
+      if (!answer) return Handled::kNotYet;
+      write_message(MessageKind::kPullAnswer, message.id, *answer, out);
+      return Handled::kDone;
     }
     default:
-      return false;
+      return Handled::kBroken;
   }
 }
 

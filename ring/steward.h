@@ -14,6 +14,7 @@
 #include "ring/completeness.h"
 #include "ring/failure_detector.h"
 #include "ring/frontier.h"
+#include "ring/held_message.h"
 #include "ring/machine.h"
 #include "ring/note.h"
 #include "ring/outbox.h"
@@ -41,11 +42,11 @@ class Steward {
   void link_up(Now now, NodeIndex node, uint64_t features);
   void link_down(Now now, NodeIndex node);
   void dial_failed(NodeIndex node);
-  // A message of the kinds that are the steward's; false when its body is not one.
+  // A message of the kinds that are the steward's; broken when its body is not one.
   [[nodiscard]] static bool is_answer(MessageKind kind);
-  [[nodiscard]] bool handle_answer(Now now, NodeIndex from, const PeerMessage& message);
+  [[nodiscard]] Handled handle_answer(Now now, NodeIndex from, const PeerMessage& message);
   [[nodiscard]] static bool is_question(MessageKind kind);
-  [[nodiscard]] bool handle_question(Now now, LinkId link, const PeerMessage& message);
+  [[nodiscard]] Handled handle_question(Now now, LinkId link, const PeerMessage& message);
 
   void handle_note(const Note& note);
   void handle_timeout(Now now);

@@ -3,9 +3,12 @@
 // How the machines of the ring reach the data of their node. The process implements it over the
 // engine, the simulator too; tests have a small one of their own.
 //
-// All calls return at once. They come from every lane's thread at a time: the implementation locks
-// slots as commands do. Commands are not run through this: the coordinator asks for them by an
-// output (outbox.h), since they may block.
+// All calls return at once. What needs values that are on disk, or room that memory has not, says
+// that it is not yet, after it has asked for them, and is called again when the disk has moved.
+//
+// Calls come from every lane's thread at a time: the implementation locks slots as commands do.
+// Commands are not run through this: the coordinator asks for them by an output (outbox.h), since
+// they may block.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +54,7 @@ class Store {
     kNone = 0,
     kBroken,    // Not a frame, or one that no writer may have written.
     kTooEarly,  // A stamp lies too far in the future: the sender's link is to be fenced.
+    kNotYet,    // Nothing of this frame was merged; what stood before it was.
   };
   struct Applied {
     Refusal refusal = Refusal::kNone;
@@ -59,12 +63,15 @@ class Store {
     // Keys whose writes say how a value changed that is not the one here: their state is to be
     // pulled from whoever sent the frames.
     std::vector<std::pair<uint8_t, std::string>> to_pull;
+    size_t taken = 0;  // Bytes of the frames that were merged before one that is not yet.
   };
 
   virtual ~Store() = default;
 
   // These frames are about to be applied, one by one: a hint.
   virtual void expect(std::span<const std::string_view> /*frames*/) {}
+  // These stand behind one that is not yet: what they need from disk shall come, too. A hint.
+  virtual void ask_ahead(std::string_view /*frame*/) {}
   // Merges frames, one after the other: all of each or nothing. Keys that this node does not own
   // are passed over. `applied.dominated` is meant for one frame.
   virtual Applied apply(std::string_view frames) = 0;
@@ -74,15 +81,15 @@ class Store {
   // Of a key that is not there and never was: zero. What is kept of what was removed counts with
   // `traces`; without, it need not.
   virtual Version version(const RequestKey& key, bool traces) = 0;
-  // Appends the key's whole state as frames, what is kept of the removed included.
-  virtual void export_key(const RequestKey& key, std::string* frames) = 0;
+  // Appends the key's whole state as frames, what is kept of the removed included. False: not yet.
+  [[nodiscard]] virtual bool export_key(const RequestKey& key, std::string* frames) = 0;
 
   // `live_only`: without `dead`, which takes longer.
   virtual SlotDigest digest(SlotIndex slot, TokenRange range, bool live_only) = 0;
   // Every key with any state, also one of which only removed things are kept.
   virtual void list(SlotIndex slot, TokenRange range, std::vector<KeyDigest>* keys) = 0;
   // Appends the states of the keys with these hashes, until there are `bytes_max`, and at least of
-  // one. Returns how many of the hashes were answered.
+  // one. Returns how many of the hashes were answered; none: not yet.
   virtual size_t export_hashes(SlotIndex slot, TokenRange range, std::span<const uint64_t> hashes,
                                size_t bytes_max, std::string* frames) = 0;
 

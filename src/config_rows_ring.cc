@@ -156,9 +156,8 @@ void add_storage_rows(std::vector<ConfigRow>& rows, Config& config) {
         .number = bind(storage.mode),
         .doc = "off: the data lives in memory alone. spill: what memory.maxmemory has no room for "
                "moves to disk and comes back when it is used. durable: all of it is on disk too, "
-               "and there again after a restart; on a node that is alone, with "
-               "memory.maxmemory_policy = noeviction, what memory.maxmemory has no room for is "
-               "there alone until it is used."},
+               "and there again after a restart; with memory.maxmemory_policy = noeviction, what "
+               "memory.maxmemory has no room for is there alone until it is used."},
        {.name = "storage.path",
         .alias = "dir",
         .shape = {.kind = ConfigKind::kText},

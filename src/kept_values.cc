@@ -6,13 +6,13 @@
 namespace dyno {
 namespace {
 
-// How long values wait for the log before others are looked for.
+// How often a log that is behind is asked whether it fails.
 constexpr int64_t kDrainMs = 500;
 
 }  // namespace
 
 bool KeptValues::mark(Key& key, std::string* mark) {
-  if (!loader_.may_go(key)) return false;
+  if (!may_go(replica_, key)) return false;
   // Every write of the value, or of its deadline, changes it.
   Digest version = key_version(replica_, key.db(), key.name());
   mark->append(reinterpret_cast<const char*>(&version), sizeof(version));
@@ -24,7 +24,10 @@ std::string KeptValues::write(const std::vector<Leaving>& values) {
   // What was written of them was appended before they were marked.
   uint64_t position = log_.appended();
   if (position == synced_ && !log_.is_failing()) return {};
-  if (!log_.drain(kDrainMs)) return "the disk does not take what was written";
+  // A disk that is slow is waited for: memory is not to grow because of it.
+  while (!log_.drain(kDrainMs, position)) {
+    if (log_.is_failing()) return "the disk does not take what was written";
+  }
   std::string why = store_.sync();
   if (why.empty()) synced_ = position;
   return why;

@@ -21,9 +21,8 @@ namespace dyno {
 
 class KeptValues final : public ValueStore {
  public:
-  KeptValues(Replica& replica, RocksStore& store, WriteLog& log, uint64_t hash_seed,
-             uint64_t digest_secret)
-      : replica_(replica), store_(store), log_(log), loader_(replica, hash_seed, digest_secret) {}
+  KeptValues(Replica& replica, RocksStore& store, WriteLog& log)
+      : replica_(replica), store_(store), log_(log), loader_(replica) {}
 
   // --- ValueStore ---
   [[nodiscard]] bool mark(Key& key, std::string* mark) override;

@@ -72,7 +72,7 @@ void LaneDriver::adopt(int fd, std::string bytes) {
     link->in.append(bytes);
     PeerLink& added = *link;
     accepted_[id] = std::move(link);
-    added.in.consume(lane_->accepted(ring_now(), id, added.in.view()));
+    take_accepted(added);
   });
 }
 
@@ -109,11 +109,46 @@ void LaneDriver::on_ready(PeerLink& link, uint32_t events) {
 void LaneDriver::read(PeerLink& link) {
   switch (link.role) {
     case PeerLink::Role::kOwn:
-      return link.in.consume(lane_->received(ring_now(), link.node, link.in.view()));
+      return take_own(link);
     case PeerLink::Role::kAccepted:
-      return link.in.consume(lane_->accepted(ring_now(), link.id, link.in.view()));
+      return take_accepted(link);
     case PeerLink::Role::kGreeting:
       return read_greeting(link);
+  }
+}
+
+void LaneDriver::take_own(PeerLink& link) {
+  auto take = [&] {
+    link.in.consume(lane_->received(ring_now(), link.node, link.in.view()));
+    return !lane_->is_held(link.node);
+  };
+  if (!take()) {
+    // The disk may have moved before it could know that somebody waits.
+    thread_.await_disk();
+    (void)take();
+  }
+  link.hold(lane_->is_held(link.node));
+}
+
+void LaneDriver::take_accepted(PeerLink& link) {
+  auto take = [&] {
+    link.in.consume(lane_->accepted(ring_now(), link.id, link.in.view()));
+    return !lane_->is_held_accepted(link.id);
+  };
+  if (!take()) {
+    thread_.await_disk();
+    (void)take();
+  }
+  link.hold(lane_->is_held_accepted(link.id));
+}
+
+void LaneDriver::disk_moved() {
+  runs_.disk_moved();
+  for (auto& [node, link] : own_links_) {
+    if (lane_->is_held(node)) take_own(*link);
+  }
+  for (auto& [id, link] : accepted_) {
+    if (lane_->is_held_accepted(id)) take_accepted(*link);
   }
 }
 
@@ -341,6 +376,8 @@ void LaneDriver::look_around(int64_t now_us) {
   figures.pending_bytes = static_cast<uint64_t>(gate_.pending_bytes());
   figures.closed_links = lane_->closed_links() + closed_greetings_;
   figures.blocked_runs = runs_.blocked();
+  figures.parked_runs = runs_.parked();
+  figures.held_messages = lane_->held_messages();
   figures.peers.resize(node_.topology().nodes().size());
   for (auto& [node, sender] : lane_->streams().all()) {
     figures.peers[node] = {sender.last() - sender.acked(), sender.log_bytes(),

@@ -47,6 +47,8 @@ struct LaneFigures {
   uint64_t pending_bytes = 0;  // Of unanswered requests, and of replies that wait for their turn.
   uint64_t closed_links = 0;
   uint64_t blocked_runs = 0;
+  uint64_t parked_runs = 0;    // That wait for values on disk, or for room.
+  uint64_t held_messages = 0;  // That did so, ever.
   uint64_t missing_links = 0;  // To nodes that are there. Of a sum only.
   std::vector<Peer> peers;     // By node.
 };
@@ -72,8 +74,9 @@ class LaneDriver {
   [[nodiscard]] int64_t sleep_ms() const;
   // A command's writes come from a thread that had left the loop.
   void publish(std::vector<Frame> frames);
-  // The disk has taken what commands that ran for the lane may wait for.
-  void release_runs() { runs_.release_held(); }
+  // The disk has taken or brought something that commands that run for the lane, or links, may wait
+  // for.
+  void disk_moved();
 
   [[nodiscard]] Lane& lane() { return *lane_; }
   [[nodiscard]] RingStore& store() { return store_; }
@@ -87,6 +90,9 @@ class LaneDriver {
   void dial_failed(NodeIndex node, const std::string& why);
   void connected(PeerLink& link);
   void read(PeerLink& link);
+  // Hands in what has arrived.
+  void take_own(PeerLink& link);
+  void take_accepted(PeerLink& link);
   void read_greeting(PeerLink& link);
   void lost(PeerLink& link);
   void drop(PeerLink& link);

@@ -16,7 +16,7 @@ void NetworkThread::disk_moved() {
   loop_.post([this] {
     resume_ready();
     release_held();
-    if (lane_) lane_->release_runs();
+    if (lane_) lane_->disk_moved();
   });
 }
 

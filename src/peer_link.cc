@@ -14,8 +14,13 @@ namespace dyno {
 namespace {
 
 constexpr size_t kReadBytes = size_t{64} << 10;
+// Of buffers that have become empty. They grow with what repair has to tell, or who does not
+// listen.
+constexpr size_t kKeptBytes = size_t{1} << 20;
 // What one wake-up takes from one link before others have their turn.
 constexpr size_t kTurnBytes = size_t{1} << 20;
+// What may have arrived on a link that is held before it is left to the system's buffers.
+constexpr size_t kHeldBytesMax = size_t{4} << 20;
 // A connection on which the other system acknowledges nothing for so long is over, and dialed anew.
 // Left alone, it would be tried ever more rarely, and come back minutes after the network.
 constexpr unsigned kUnacknowledgedMs = 10'000;
@@ -44,8 +49,7 @@ PeerLink::~PeerLink() {
 }
 
 void PeerLink::leave_loop() {
-  if (events_ != 0) loop_.remove(fd_);
-  events_ = 0;
+  if (std::exchange(in_loop_, false)) loop_.remove(fd_);
 }
 
 int PeerLink::release() {
@@ -54,12 +58,21 @@ int PeerLink::release() {
 }
 
 void PeerLink::watch(uint32_t events) {
-  if (events_ == 0 || events_ == events) return;
+  if (held_ && in.size() >= kHeldBytesMax) events &= ~static_cast<uint32_t>(EPOLLIN);
+  if (!in_loop_ || events_ == events) return;
   events_ = events;
   loop_.modify(fd_, events, this);
 }
 
+void PeerLink::hold(bool held) {
+  if (!held && !held_) [[likely]]
+    return;
+  held_ = held;
+  watch(out_.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT);
+}
+
 bool PeerLink::receive() {
+  in.shrink(kKeptBytes);
   for (size_t total = 0; total < kTurnBytes;) {
     char* at = in.reserve(kReadBytes);
     size_t room = in.room();
@@ -96,6 +109,7 @@ bool PeerLink::send(std::string_view bytes) {
     if (sent < 0) break;
     out_.consume(static_cast<size_t>(sent));
   }
+  out_.shrink(kKeptBytes);
   watch(out_.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT);
   return true;
 }

@@ -34,6 +34,8 @@ class PeerLink : public LoopMember {
   [[nodiscard]] bool receive();
   // Queues bytes, and sends what can be sent. False when the connection is over or too slow.
   [[nodiscard]] bool send(std::string_view bytes);
+  // What has arrived cannot be taken yet; while there is much of it no more is read.
+  void hold(bool held);
   // The connection attempt has ended: 0, or the error of the system.
   [[nodiscard]] int finish_connecting();
   // Gives the socket away; the link is then only to be destroyed.
@@ -55,6 +57,8 @@ class PeerLink : public LoopMember {
 
   EventLoop& loop_;
   int fd_;
+  bool in_loop_ = true;
+  bool held_ = false;
   uint32_t events_ = 0;
   ByteBuffer out_;
 };

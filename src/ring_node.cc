@@ -221,6 +221,8 @@ LaneFigures RingNode::figures() const {
     sum.pending_bytes += each.pending_bytes;
     sum.closed_links += each.closed_links;
     sum.blocked_runs += each.blocked_runs;
+    sum.parked_runs += each.parked_runs;
+    sum.held_messages += each.held_messages;
     for (size_t i = 0; i < each.peers.size(); ++i) {
       sum.peers[i].unacked_frames += each.peers[i].unacked_frames;
       sum.peers[i].unacked_bytes += each.peers[i].unacked_bytes;

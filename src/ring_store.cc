@@ -9,8 +9,10 @@
 #include <unordered_set>
 #include <utility>
 
+#include "engine/cold_keys.h"
 #include "engine/replica/delta.h"
 #include "engine/replica/key_export.h"
+#include "engine/replica/missing_values.h"
 #include "engine/replica/slot_drop.h"
 #include "protocol/check.h"
 
@@ -20,6 +22,10 @@ namespace {
 // How much of what is old is dropped at a time: some milliseconds.
 constexpr uint32_t kSlotsDropped = 4096;
 constexpr size_t kKeysDropped = 16384;
+// States behind one whose value is on disk whose values are asked for with it, to merge or to send.
+constexpr size_t kAskedAhead = 64;
+// Slots of what is to be dropped that are asked for in advance.
+constexpr uint32_t kSlotsAskedAhead = 256;
 // Room for deltas that stays between frames.
 constexpr size_t kDeltasKept = 64;
 
@@ -78,8 +84,20 @@ Version facts_version(Replica& replica, int db, std::string_view name, int64_t u
 
 }  // namespace
 
+// What comes from others waits as commands do, when memory is full or what is to be written is.
+bool RingStore::has_room() {
+  if (replica_.log() != nullptr && !replica_.log()->has_room()) return false;
+  ColdKeys* cold = replica_.keyspace().cold_keys();
+  return cold == nullptr || cold->has_room();
+}
+
+void RingStore::ask_ahead(std::string_view frame) {
+  if (replica_.keyspace().has_chilled()) ask_for_values(replica_, frame, unix_ms_());
+}
+
 Store::Applied RingStore::merge_all(std::string_view frames, FrameOrigin origin) {
   Applied applied;
+  const size_t size_of_all = frames.size();
   std::vector<Delta>& deltas = deltas_;
   while (!frames.empty()) {
     size_t size = frame_bytes(frames.substr(0, kFrameHeadBytesMax));
@@ -88,7 +106,6 @@ Store::Applied RingStore::merge_all(std::string_view frames, FrameOrigin origin)
       return {.refusal = Refusal::kBroken};
     }
     std::string_view frame = frames.substr(0, size);
-    frames.remove_prefix(size);
     if (!owns_all_) {
       std::erase_if(deltas, [this](const Delta& delta) {
         Token token = replica_.keyspace().hash(delta.key).token;
@@ -98,15 +115,31 @@ Store::Applied RingStore::merge_all(std::string_view frames, FrameOrigin origin)
     MergeOutcome outcome = merge(replica_, deltas, origin, unix_ms_());
     // Of a frame that could be read, only its time is refused.
     if (!outcome.refused.empty()) return {.refusal = Refusal::kTooEarly};
-    // Keys of others that the frame may tell of are passed over when it is read back.
-    if (replica_.log() != nullptr && !deltas.empty()) replica_.log()->append({&frame, 1});
     for (auto& [db, name] : outcome.to_pull) {
       applied.to_pull.emplace_back(static_cast<uint8_t>(db), std::move(name));
     }
+    if (outcome.lacks_values) {
+      ask_ahead_of(frames.substr(size));
+      applied.refusal = Refusal::kNotYet;
+      applied.taken = size_of_all - frames.size();
+      return applied;
+    }
+    frames.remove_prefix(size);
+    // Keys of others that the frame may tell of are passed over when it is read back.
+    if (replica_.log() != nullptr && !deltas.empty()) replica_.log()->append({&frame, 1});
     applied.dominated = std::max(applied.dominated, outcome.dominated);
   }
   if (deltas.capacity() > kDeltasKept) deltas = {};
   return applied;
+}
+
+void RingStore::ask_ahead_of(std::string_view frames) {
+  for (size_t i = 0; i < kAskedAhead && !frames.empty(); ++i) {
+    size_t size = frame_bytes(frames.substr(0, kFrameHeadBytesMax));
+    if (size == 0 || size > frames.size()) return;
+    ask_ahead(frames.substr(0, size));
+    frames.remove_prefix(size);
+  }
 }
 
 Version RingStore::version(const RequestKey& key, bool traces) {
@@ -115,11 +148,13 @@ Version RingStore::version(const RequestKey& key, bool traces) {
                            : key_version(replica_, key.db, key.name));
 }
 
-void RingStore::export_key(const RequestKey& key, std::string* frames) {
+bool RingStore::export_key(const RequestKey& key, std::string* frames) {
   FrameWriter frame;
   std::lock_guard lock(replica_.keyspace().slot(slot_of(key.token)).lock);
+  if (lacks_value(replica_, key.db, key.name)) return false;
   dyno::export_key(replica_, key.db, key.name, unix_ms_(), &frame);
   if (!frame.empty()) frames->append(frame.finish());
+  return true;
 }
 
 // visit(db, name, whether traces of what is gone are kept); the slot is locked.
@@ -129,7 +164,12 @@ void RingStore::each_key(SlotIndex slot, TokenRange range, Visit visit) {
   std::unordered_set<uint64_t> traced(awaiting.begin(), awaiting.end());
   for_each_replicated_key(replica_, slot, [&](int db, std::string_view name) {
     if (!is_within(replica_.keyspace().hash(name).token, range)) return;
-    visit(db, name, traced.contains(replica_.hash().key(db, name)));
+    bool has_traces = traced.contains(replica_.hash().key(db, name));
+    // Nothing is kept of a cold key but what is alive.
+    if (has_traces && replica_.keyspace().has_chilled()) {
+      has_traces = !replica_.keyspace().is_cold(replica_.keyspace().hash(name), db, name);
+    }
+    visit(db, name, has_traces);
   });
 }
 
@@ -173,8 +213,17 @@ size_t RingStore::export_hashes(SlotIndex slot, TokenRange range, std::span<cons
   size_t answered = 0;
   for (uint64_t hash : hashes) {
     if (answered > 0 && frames->size() >= bytes_max) break;
+    auto found = names.find(hash);
+    if (found != names.end() && lacks_value(replica_, found->second.first, found->second.second)) {
+      for (uint64_t next :
+           hashes.subspan(answered, std::min(hashes.size() - answered, kAskedAhead))) {
+        auto at = names.find(next);
+        if (at != names.end()) (void)lacks_value(replica_, at->second.first, at->second.second);
+      }
+      break;
+    }
     ++answered;
-    if (auto found = names.find(hash); found != names.end()) {
+    if (found != names.end()) {
       const auto& [db, name] = found->second;
       dyno::export_key(replica_, db, name, unix_ms_(), &frame);
     } else if (auto flush = flushes.find(hash); flush != flushes.end()) {
@@ -216,7 +265,7 @@ std::optional<Frame> RingStore::restamp(const Frame& frame, Stamp stamp) {
   }
   if (writer.empty()) return std::nullopt;
   Frame anew{new_stamps.front(), frame.tokens, std::string(writer.finish())};
-  if (apply(anew.bytes).refusal != Refusal::kNone) return std::nullopt;
+  if (merge_all(anew.bytes, FrameOrigin::kWrite).refusal != Refusal::kNone) return std::nullopt;
   return anew;
 }
 
@@ -238,14 +287,27 @@ bool RingStore::drop_until(Stamp limit) {
     later.clear();
     {
       std::lock_guard lock(replica_.keyspace().slot(index).lock);
+      if (wants_later(replica_, index, limit)) break;
       keys += drop_slot(replica_, index, limit, unix_ms_(), &later);
       if (replica_.log() != nullptr) replica_.log()->replace_slot(index, later);
     }
-    DYNO_CHECK(apply_state(later).refusal == Refusal::kNone);
+    DYNO_CHECK(merge_all(later, FrameOrigin::kState).refusal == Refusal::kNone);
   }
-  if (next_dropped_ < kSlotCount) return false;
+  if (next_dropped_ < kSlotCount) {
+    ask_for_slots(next_dropped_, limit);
+    return false;
+  }
   dropping_until_ = 0;
   return true;
+}
+
+void RingStore::ask_for_slots(uint32_t first, Stamp limit) {
+  if (!replica_.keyspace().has_chilled()) return;
+  for (uint32_t i = first; i < std::min<uint32_t>(first + kSlotsAskedAhead, kSlotCount); ++i) {
+    auto index = static_cast<SlotIndex>(i);
+    std::lock_guard lock(replica_.keyspace().slot(index).lock);
+    (void)wants_later(replica_, index, limit);
+  }
 }
 
 Stamp RingStore::watermark() {

@@ -37,14 +37,15 @@ class RingStore : public Store {
   void expect(std::span<const std::string_view> frames) override {
     prefetch_merges(replica_, frames);
   }
+  void ask_ahead(std::string_view frame) override;
   [[nodiscard]] Applied apply(std::string_view frames) override {
-    return merge_all(frames, FrameOrigin::kWrite);
+    return has_room() ? merge_all(frames, FrameOrigin::kWrite) : kLater;
   }
   [[nodiscard]] Applied apply_state(std::string_view frames) override {
-    return merge_all(frames, FrameOrigin::kState);
+    return has_room() ? merge_all(frames, FrameOrigin::kState) : kLater;
   }
   [[nodiscard]] Version version(const RequestKey& key, bool traces) override;
-  void export_key(const RequestKey& key, std::string* frames) override;
+  [[nodiscard]] bool export_key(const RequestKey& key, std::string* frames) override;
   [[nodiscard]] SlotDigest digest(SlotIndex slot, TokenRange range, bool live_only) override;
   void list(SlotIndex slot, TokenRange range, std::vector<KeyDigest>* keys) override;
   [[nodiscard]] size_t export_hashes(SlotIndex slot, TokenRange range,
@@ -65,8 +66,13 @@ class RingStore : public Store {
   void limit_watermark(Stamp stamp) { watermark_limit_ = stamp; }
 
  private:
+  static inline const Applied kLater{.refusal = Refusal::kNotYet};
+
+  [[nodiscard]] bool has_room();
   template <class Visit>
   void each_key(SlotIndex slot, TokenRange range, Visit visit);
+  void ask_ahead_of(std::string_view frames);
+  void ask_for_slots(uint32_t first, Stamp limit);
   [[nodiscard]] Applied merge_all(std::string_view frames, FrameOrigin origin);
 
   Replica& replica_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/disk/cold_value.h"
+#include "engine/disk/state_loader.h"
 #include "src/server.h"
 #include "src/storage.h"
 
@@ -26,6 +27,7 @@ std::string ScratchValues::open() {
 
 // Of a value with a copy nothing is written, and no other value has this mark.
 bool ScratchValues::mark(Key& key, std::string* mark) {
+  if (replica_ != nullptr && !may_go(*replica_, key)) return false;
   return key.entry()->has_copy() ? is_worth_disk(key.entry()) : save_cold_value(key, mark);
 }
 

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/replica/replica.h"
 #include "src/value_store.h"
 
 namespace dyno {
@@ -24,7 +25,8 @@ class Server;
 
 class ScratchValues final : public ValueStore {
  public:
-  explicit ScratchValues(Server& server) : server_(server) {}
+  // `replica`: the keys' state that other replicas have, too; null where there is none.
+  ScratchValues(Server& server, Replica* replica) : server_(server), replica_(replica) {}
 
   // Makes the directory empty. Returns why it cannot be used.
   [[nodiscard]] std::string open();
@@ -52,6 +54,7 @@ class ScratchValues final : public ValueStore {
   void note_write(const std::string& failure);
 
   Server& server_;
+  Replica* const replica_;
   RocksStore store_;
   mutable std::mutex mutex_;
   std::vector<ColdName> forgotten_;  // Guarded by mutex_, as is what follows. Records to be erased.

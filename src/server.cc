@@ -166,11 +166,9 @@ std::optional<std::string> Server::open_storage() {
   storage_ = std::make_unique<Storage>(*this);
   std::string why = storage_->open(ring_ ? &ring_->replica() : nullptr);
   if (!why.empty()) return why;
-  if (!ring_) {
-    start_spill(storage_->values());
-  } else if (const Storage::Kept& kept = storage_->kept(); kept.has_data) {
-    ring_->begin(kept.known.complete, kept.known.horizon);
-  }
+  start_spill(storage_->values());
+  const Storage::Kept& kept = storage_->kept();
+  if (ring_ && kept.has_data) ring_->begin(kept.known.complete, kept.known.horizon);
   why = storage_->start();
   if (!why.empty()) return why;
   for (auto& thread : threads_) thread->join_storage(*storage_);
@@ -178,10 +176,8 @@ std::optional<std::string> Server::open_storage() {
 }
 
 std::optional<std::string> Server::open_spill() {
-  if (ring_) {
-    return "storage.mode = spill is for a node that is alone: a ring has more memory by more nodes";
-  }
-  scratch_values_ = std::make_unique<ScratchValues>(*this);
+  Replica* replica = executor().recorder() == nullptr ? nullptr : this->replica();
+  scratch_values_ = std::make_unique<ScratchValues>(*this, replica);
   if (std::string why = scratch_values_->open(); !why.empty()) return why;
   start_spill(*scratch_values_);
   return std::nullopt;

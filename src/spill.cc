@@ -104,6 +104,12 @@ bool Spill::make_room() {
   return used <= limit() || !is_stuck_.load(std::memory_order_relaxed);
 }
 
+bool Spill::has_room() {
+  if (limit() == 0) return true;
+  (void)make_room();
+  return !is_over();
+}
+
 void Spill::call_mover() {
   if (is_due_.exchange(true)) return;
   std::lock_guard lock(mutex_);
@@ -189,20 +195,28 @@ void Spill::move() {
     // What is to be erased is, even when nothing has to move.
     do {
       may_move = move_batch(is_due);
+      // Who waits for room need not wait until there is plenty.
+      if (is_over() && !is_beyond(1)) let_in();
     } while (may_move && is_due && is_beyond(kLowShare) && !is_stopping());
     bool is_full = !may_move && is_due && is_beyond(1);
     if (!is_full) full_since_us = monotonic_us();
     is_stuck_.store(is_full && monotonic_us() - full_since_us > kPatienceUs);
-    if (is_over_.exchange(false)) server_.disk_moved();
+    let_in();
     lock.lock();
     // Looking for what may go, again and again, would only keep others from their slots.
     if (!may_move && is_due) wake_mover_.wait_for(lock, kLookEvery, [this] { return stopping_; });
   }
 }
 
+void Spill::let_in() {
+  if (is_over_.exchange(false)) server_.disk_moved();
+}
+
 bool Spill::move_batch(bool moves) {
   Batch batch;
   if (moves) batch = gather();
+  // What comes now is to wait until these have gone, however long that takes.
+  if (!batch.empty()) is_stuck_.store(false);
   if (!values_.write(batch).empty()) {
     std::unique_lock lock(mutex_);
     wake_mover_.wait_for(lock, kRetryAfter, [this] { return stopping_; });

@@ -32,8 +32,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/cold_keys.h"
 #include "engine/disk/cold_gate.h"
-#include "engine/disk/cold_keys.h"
 #include "engine/disk/rocks_store.h"
 #include "engine/evictor.h"
 #include "engine/session.h"
@@ -62,6 +62,8 @@ class Spill final : public ColdKeys {
   [[nodiscard]] bool is_reading(const ColdName& name) const;
   // What the calling thread has asked for last.
   [[nodiscard]] static const ColdName& wanted_by_thread();
+  // Memory is beyond its limit, and values are moving: disk_moved() follows.
+  [[nodiscard]] bool is_over() const { return is_over_.load(); }
   // Memory is within its limit, or will be soon. Begins to move values when that is due.
   [[nodiscard]] bool make_room();
   // A key was read from disk with its value, which goes again if memory is nearly full: nothing
@@ -85,6 +87,7 @@ class Spill final : public ColdKeys {
   [[nodiscard]] std::string take_failure(SlotIndex slot, int db, std::string_view name) override;
   void forget(SlotIndex slot, int db, std::string_view name) override;
   void forget_all() override;
+  [[nodiscard]] bool has_room() override;
 
  private:
   using Batch = std::vector<ValueStore::Leaving>;
@@ -105,6 +108,8 @@ class Spill final : public ColdKeys {
   [[nodiscard]] bool wait_to_move(std::unique_lock<std::mutex>& lock);
   // With `moves` moves one batch; false when no value may go.
   [[nodiscard]] bool move_batch(bool moves);
+  // Those who wait for room.
+  void let_in();
   [[nodiscard]] Batch gather();
   [[nodiscard]] Names names_to_stay();
   void chill(const Batch& batch);

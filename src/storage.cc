@@ -118,10 +118,7 @@ std::string Storage::open(Replica* replica) {
   const Config::Storage& config = server_.config().storage;
   size_t queue_max = share_of_memory(server_, config.queue_bytes_max.load(), kQueueShare);
   log_ = std::make_unique<WriteLog>(*replica_, store_, config, queue_max, server_.log());
-  if (alone_ != nullptr) {
-    auto seed = static_cast<uint64_t>(server_.config().ring.hash_seed.load());
-    values_ = std::make_unique<KeptValues>(*replica_, store_, *log_, seed, seed);
-  }
+  values_ = std::make_unique<KeptValues>(*replica_, store_, *log_);
   warm_up_ = std::make_unique<WarmUp>(*replica_, store_, server_.log());
   why = alone_ == nullptr ? read_known() : std::string();
   return why.empty() ? why : "storage: " + options.path + ": " + why;

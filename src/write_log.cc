@@ -178,10 +178,10 @@ uint64_t WriteLog::appended() const {
   return appended_;
 }
 
-bool WriteLog::drain(int64_t timeout_ms) {
+bool WriteLog::drain(int64_t timeout_ms, uint64_t position) {
   std::unique_lock lock(mutex_);
-  uint64_t wanted = appended_;
-  auto is_written = [&] { return safe() >= wanted && !failing_.load() && !is_restoring_; };
+  position = std::min(position, appended_);
+  auto is_written = [&] { return safe() >= position && !failing_.load() && !is_restoring_; };
   if (is_written()) return true;
   hurries_ = true;
   wake_.notify_one();
@@ -255,6 +255,8 @@ void WriteLog::run() {
       if (!writing_.empty() || !replacing_.empty() || tells) write(upto, known);
     }
     sync_if_due();
+    // The two buffers change places; neither keeps what it once grew to.
+    if (writing_.capacity() > queue_bytes_max_) std::string().swap(writing_);
   }
   if (failing_.load()) recover();
   if (is_unsynced_ && !failing_.load()) {
@@ -457,8 +459,8 @@ std::string WriteLog::write_dirty(const std::bitset<kSlotCount>& slots,
       std::lock_guard lock(replica_.keyspace().slot(index).lock);
       for (const NamedKey& key : replicated_keys(replica_, index, -1)) {
         // What is known of a cold key was on the disk before it became one.
-        Keyspace& keyspace = replica_.keyspace();
-        if (is_cold(keyspace, keyspace.hash(key.name), key.db, key.name)) continue;
+        const Keyspace& keyspace = replica_.keyspace();
+        if (keyspace.is_cold(keyspace.hash(key.name), key.db, key.name)) continue;
         FrameWriter state;
         export_key(replica_, key.db, key.name, unix_time_ms(), &state);
         if (!state.empty()) batch.merge(index, key.db, key.name, state.finish());

@@ -89,13 +89,14 @@ class WriteLog final : public FrameLog {
   [[nodiscard]] uint64_t appended() const;
   [[nodiscard]] uint64_t safe() const { return safe_.load(std::memory_order_acquire); }
   // Writers should wait for on_progress: the disk is too far behind.
+  [[nodiscard]] bool has_room() override { return !is_full(); }
   [[nodiscard]] bool is_full() const {
     return queued_.load(std::memory_order_relaxed) >= queue_bytes_max_;
   }
   [[nodiscard]] bool is_failing() const { return failing_.load(std::memory_order_relaxed); }
-  // Waits until everything appended before is with the system, or for `timeout_ms`.
-  // The thread gathers no more meanwhile.
-  [[nodiscard]] bool drain(int64_t timeout_ms);
+  // Waits until what was appended before, up to `position`, is with the system, or for
+  // `timeout_ms`. The thread gathers no more meanwhile.
+  [[nodiscard]] bool drain(int64_t timeout_ms, uint64_t position = UINT64_MAX);
   // The thread looks whether the directory is still there.
   void look();
   // Whether a database was flushed since this was last asked.

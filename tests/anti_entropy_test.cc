@@ -74,7 +74,9 @@ struct FarExample : Example {
       Pull pull;
       REQUIRE(read_body(message.body, &pull));
       std::string states;
-      machine.handle_pull(now, 1, message.id, AntiEntropy::answer(peer, pull, &states));
+      std::optional<PullAnswer> answer = AntiEntropy::answer(peer, pull, &states);
+      REQUIRE(answer);
+      CHECK(machine.handle_pull(now, 1, message.id, *answer) == Handled::kDone);
     }
   }
   void pull(bool sums_ranges) {

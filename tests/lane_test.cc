@@ -124,6 +124,63 @@ TEST_CASE("a frame that cannot be applied is not acknowledged, and comes again")
   CHECK(ring.lanes[0]->describe().find("from 1 lane 0 next 2") != std::string::npos);
 }
 
+TEST_CASE("a write to a value on disk is acknowledged when that has come, and others wait for it") {
+  SmallRing ring;
+  ring.stores[1]->away = ring.stores[2]->away = {"a"};
+  CHECK(ring.ask(0, "a=1", Level::kDcQuorum) == "nothing");
+  ring.begin(0, "b=2", Level::kDcOne);
+  CHECK(ring.answers.size() == 1);
+  CHECK_FALSE(ring.stores[1]->registers.contains("b"));
+  CHECK(ring.lanes[1]->held_messages() == 1);
+  // Other links go on.
+  CHECK(ring.ask(2, "c=3", Level::kDcOne) == "0 OK");
+  CHECK(ring.stores[1]->registers["c"].value == "3");
+  ring.answers.clear();
+  ring.bring_back(1);
+  CHECK(ring.answers == std::vector<std::string>{"0 OK"});
+  CHECK(ring.stores[1]->registers["a"].value == "1");
+  CHECK(ring.stores[1]->registers["b"].value == "2");
+  CHECK_FALSE(ring.stores[2]->registers.contains("b"));
+  ring.bring_back(2);
+  CHECK(ring.stores[2]->registers["b"].value == "2");
+}
+
+TEST_CASE("a state is told, and merged, when its value has come from disk") {
+  SmallRing ring;
+  ring.stores[0]->registers["a"] = {257, "old"};
+  for (NodeIndex node : {NodeIndex{1}, NodeIndex{2}}) {
+    ring.stores[node]->registers["a"] = {513, "new"};
+    ring.stores[node]->away = {"a"};
+  }
+  CHECK(ring.ask(0, "a?", Level::kDcQuorum) == "nothing");
+  ring.stores[0]->away = {"a"};
+  ring.bring_back(1);
+  ring.bring_back(2);
+  CHECK(ring.answers.empty());
+  ring.bring_back(0);
+  CHECK(ring.answers == std::vector<std::string>{"0 new"});
+}
+
+TEST_CASE("repair goes through values that are on disk") {
+  SmallRing ring;
+  ring.pass(500);
+  ring.stores[1]->registers["a"] = {257, "missed"};
+  ring.stores[0]->registers["b"] = {257, "old"};
+  ring.stores[1]->registers["b"] = {513, "new"};
+  ring.stores[1]->away = {"a"};
+  ring.stores[0]->away = {"b"};
+  ring.stewards[0]->repair();
+  ring.pass(500);
+  CHECK_FALSE(ring.stewards[0]->is_repaired());
+  ring.bring_back(1);
+  ring.pass(100);
+  ring.bring_back(0);
+  ring.pass(1000);
+  CHECK(ring.stewards[0]->is_repaired());
+  CHECK(ring.stores[0]->registers["a"].value == "missed");
+  CHECK(ring.stores[0]->registers["b"].value == "new");
+}
+
 TEST_CASE("a stamp of the far future closes the link, and nothing of it is kept") {
   SmallRing ring;
   ring.stores[0]->latest = 1000;

@@ -30,6 +30,16 @@ def take_bench(arguments):
     del arguments[at : at + 2]
 
 
+def start_load(ring, seconds, more=()):
+    words = [BENCH[0], "--verify", "-q", "--no-info", "-c", "12", "--rate", "1500"]
+    words += ["--duration", "%ds" % seconds, "--verify-settle", "5s", "--json", "-", *more]
+    # Every node may be asked, and they are not the same data center's.
+    words += ["--allow-stale", "--read-level", "dc_quorum", "--write-level", "dc_quorum"]
+    for node in ring.nodes:
+        words += ["-e", "127.0.0.1:%d,dc=%s,rack=%s" % (node.port, node.dc, node.rack)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
 class VerifyTest(unittest.TestCase):
     def test_faults_under_load(self):
         def route(dialer, node):
@@ -38,13 +48,7 @@ class VerifyTest(unittest.TestCase):
         with Ring(racks=3, dcs=2, options=["--server-threads=1"], route=route) as ring:
             for link in ring.links.values():
                 link.delay_seconds = 0.02
-            words = [BENCH[0], "--verify", "-q", "--no-info", "-c", "12", "--rate", "1500"]
-            words += ["--duration", "%ds" % SECONDS, "--verify-settle", "5s", "--json", "-"]
-            # Every node may be asked, and they are not the same data center's.
-            words += ["--allow-stale", "--read-level", "dc_quorum", "--write-level", "dc_quorum"]
-            for node in ring.nodes:
-                words += ["-e", "127.0.0.1:%d,dc=%s,rack=%s" % (node.port, node.dc, node.rack)]
-            load = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            load = start_load(ring, SECONDS)
             try:
                 began = time.monotonic()
                 self.make_faults(ring)

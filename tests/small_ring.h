@@ -49,7 +49,13 @@ class RegisterStore : public Store {
       Register reg{std::stoull(text.substr(sign + 1, end - sign - 1)),
                    text.substr(equals + 1, sign - equals - 1)};
       if (reg.stamp > latest) return {Refusal::kTooEarly, 0, {}};
-      Register& own = registers[text.substr(at, equals - at)];
+      std::string key = text.substr(at, equals - at);
+      if (away.contains(key)) {
+        applied.refusal = Refusal::kNotYet;
+        applied.taken = at;
+        return applied;
+      }
+      Register& own = registers[key];
       if (own.stamp > reg.stamp) applied.dominated = own.stamp;
       if (reg.stamp > own.stamp) own = reg;
       last_ = std::max(last_, reg.stamp);
@@ -58,8 +64,10 @@ class RegisterStore : public Store {
     return applied;
   }
   Version version(const RequestKey& key, bool) override { return {registers[key.name].stamp, 0}; }
-  void export_key(const RequestKey& key, std::string* frames) override {
+  bool export_key(const RequestKey& key, std::string* frames) override {
+    if (away.contains(key.name)) return false;
     *frames += frame_of(key.name, registers[key.name]);
+    return true;
   }
   SlotDigest digest(SlotIndex slot, TokenRange, bool) override {
     SlotDigest digest;
@@ -78,7 +86,9 @@ class RegisterStore : public Store {
                        std::string* frames) override {
     for (const auto& [key, reg] : registers) {
       for (uint64_t hash : hashes) {
-        if (token_of(key, 0) == hash) *frames += frame_of(key, reg);
+        if (token_of(key, 0) != hash) continue;
+        if (away.contains(key)) return 0;
+        *frames += frame_of(key, reg);
       }
     }
     return hashes.size();
@@ -101,7 +111,8 @@ class RegisterStore : public Store {
   Stamp next_stamp() { return last_ = (last_ / 256 + 1) * 256 + rack_; }
 
   std::map<std::string, Register> registers;
-  Stamp latest = ~Stamp{0};  // What is later is of the far future.
+  Stamp latest = ~Stamp{0};    // What is later is of the far future.
+  std::set<std::string> away;  // Keys whose values are on disk.
 
  private:
   const uint8_t rack_;
@@ -149,6 +160,15 @@ class SmallRing {
     for (auto& [link, bytes] : std::exchange(held_, {})) carry(link.first, link.second, bytes);
     settle();
   }
+  // All values of the node are in memory.
+  void bring_back(NodeIndex node) {
+    stores[node]->away.clear();
+    for (const auto& [link, bytes] : std::map(unread_)) {
+      bool is_own = link.second >= 100 && (link.second - 100) / 10 == node;
+      if (is_own || link.second == node) carry(link.first, link.second, {});
+    }
+    settle();
+  }
   void cut(NodeIndex a, NodeIndex b) {
     lanes[a]->link_closed(now, b);
     lanes[b]->link_closed(now, a);
@@ -191,13 +211,19 @@ class SmallRing {
   static LinkId link_of(NodeIndex from, NodeIndex to) { return 100 + from * 10u + to; }
 
   void carry(NodeIndex from, LinkId link, const std::string& bytes) {
+    std::string& unread = unread_[{from, link}];
+    unread += bytes;
+    bool is_held = false;
     if (link >= 100) {
-      auto dialer = static_cast<NodeIndex>((link - 100) / 10);
-      REQUIRE(lanes[dialer]->received(now, from, bytes) == bytes.size());
+      Lane& lane = *lanes[(link - 100) / 10];
+      unread.erase(0, lane.received(now, from, unread));
+      is_held = lane.is_held(from);
     } else {
-      REQUIRE(lanes[link]->accepted(now, link_of(from, static_cast<NodeIndex>(link)), bytes) ==
-              bytes.size());
+      LinkId id = link_of(from, static_cast<NodeIndex>(link));
+      unread.erase(0, lanes[link]->accepted(now, id, unread));
+      is_held = lanes[link]->is_held_accepted(id);
     }
+    REQUIRE((unread.empty() || is_held));
   }
   // `link`: the node, on the own link to it, or the number of an accepted link.
   void send(NodeIndex from, LinkId link, const std::string& bytes) {
@@ -235,6 +261,7 @@ class SmallRing {
   std::set<std::pair<NodeIndex, NodeIndex>> held_links_;
   std::map<std::pair<NodeIndex, LinkId>, std::string> held_;
   std::set<std::pair<NodeIndex, NodeIndex>> cut_;
+  std::map<std::pair<NodeIndex, LinkId>, std::string> unread_;
 };
 
 }  // namespace dyno

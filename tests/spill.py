@@ -24,7 +24,6 @@ import tally
 from durable_node import Node
 from durable_snapshot import limit_files
 from resp_client import Error
-from server_process import free_port
 from tally import ALLOWANCE, require
 
 MEMORY = 24 << 20
@@ -267,18 +266,6 @@ def a_failing_disk_is_told():
             require(reply == ("%d:%s" % (i, PAD)).encode(), "key:%d: %.60r" % (i, reply))
 
 
-def a_ring_refuses_it():
-    """It is for a node alone."""
-    seeds = "127.0.0.1:1:rack2:dc1:0"
-    listen = "127.0.0.1:%d" % free_port()
-    options = ["--ring-rack", "rack1", "--ring-seeds", seeds, "--peer-listen", listen]
-    node = Node(mode="spill", options=options)
-    try:
-        node.start_refused("is for a node that is alone")
-    finally:
-        node.__exit__(None)
-
-
 CASES = [
     everything_comes_back,
     every_type_is_changed_on_disk,
@@ -287,7 +274,6 @@ CASES = [
     a_full_memory_is_told,
     a_damaged_file_is_told,
     a_failing_disk_is_told,
-    a_ring_refuses_it,
 ]
 
 

@@ -66,7 +66,7 @@ class KeptNode final : public ColdKeys, public FrameLog {
   // Takes out every value that may go.
   void chill_all() {
     for_each_warm(client, [&](SlotIndex, Key& key) {
-      if (!loader.may_go(key)) return;
+      if (!may_go(replica, key)) return;
       client.keyspace().chill(key.slot(), key.word());
       ++chilled;
     });
@@ -122,7 +122,7 @@ class KeptNode final : public ColdKeys, public FrameLog {
 
   EngineClient client;
   Replica replica{client.executor(), 1, 1, kSecret};
-  StateLoader loader{replica, 1, kSecret};
+  StateLoader loader{replica};
   std::map<std::pair<int, std::string>, std::string> disk;
   int chilled = 0;
   int restored_count = 0;

@@ -50,13 +50,13 @@ void ColdGate::ask_ahead(const CommandSpec& spec, Args args, int db) {
   for_each_key(spec, args, [&](std::string_view name) {
     KeyHash hash = keyspace_.hash(name);
     std::lock_guard lock(keyspace_.slot(hash.slot()).lock);
-    if (is_cold(keyspace_, hash, db, name)) cold_.want(hash.slot(), db, name);
+    if (keyspace_.is_cold(hash, db, name)) cold_.want(hash.slot(), db, name);
   });
 }
 
 bool ColdGate::holds_key(Context& context, std::string_view name, int db) {
   KeyHash hash = context.hash(name);
-  if (!is_cold(keyspace_, hash, db, name)) return false;
+  if (!keyspace_.is_cold(hash, db, name)) return false;
   ask(context, hash.slot(), name, db);
   return true;
 }

@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/cold_keys.h"
 #include "engine/context.h"
-#include "engine/disk/cold_keys.h"
 #include "engine/keyspace.h"
 
 namespace dyno {

@@ -52,12 +52,6 @@ bool restore_object(Key& key, std::string_view bytes) {
 
 }  // namespace
 
-bool is_cold(Keyspace& keyspace, KeyHash hash, int db, std::string_view name) {
-  const Slot& slot = keyspace.slot(hash.slot());
-  const uint64_t* word = slot.table.find(position_in_slot(hash.inner, db), {name, db});
-  return word != nullptr && (EntryTable::flags(*word) & kWordCold) != 0;
-}
-
 bool is_worth_disk(const Entry* entry) {
   if (next_field_deadline(entry) != kNoDeadline) return false;
   const ValueOps& ops = value_ops(entry);

@@ -16,9 +16,6 @@
 
 namespace dyno {
 
-// Whether the key is there and its value is on disk. Its slot is locked.
-[[nodiscard]] bool is_cold(Keyspace& keyspace, KeyHash hash, int db, std::string_view name);
-
 // Whether the value of an entry may go to disk: it is not too small to be worth a read, nor too
 // large to be written or read while its slot is locked, nor a hash whose fields will expire, which
 // sweeps have to look at.

@@ -20,17 +20,21 @@ constexpr int64_t kBeforeAllMs = 0;
 
 }  // namespace
 
-StateLoader::StateLoader(Replica& replica, uint64_t hash_seed, uint64_t digest_secret)
+StateLoader::StateLoader(Replica& replica)
     : replica_(replica),
-      keyspace_(hash_seed),
+      keyspace_(replica.keyspace().hash_seed()),
       executor_(keyspace_, replica.executor().commands(), replica.executor().limits()),
-      scratch_(executor_, replica.clock().rack(), 1, digest_secret) {}
+      scratch_(executor_, replica.clock().rack(), 1, replica.hash().secret()) {}
 
-bool StateLoader::may_go(const Key& key) {
-  SlotIndex index = replica_.keyspace().hash(key.name()).slot();
-  uint64_t word = replica_.slot(index).find(replica_.hash().key(key.db(), key.name()));
+bool may_go(Replica& replica, const Key& key) {
+  return is_all_alive(replica, key) && is_worth_disk(key.entry());
+}
+
+bool is_all_alive(Replica& replica, const Key& key) {
+  SlotIndex index = replica.keyspace().hash(key.name()).slot();
+  uint64_t word = replica.slot(index).find(replica.hash().key(key.db(), key.name()));
   bool is_alive = ReplicaSlot::is_stamp(word) || ReplicaSlot::is_brief(word);
-  return is_alive && !ReplicaSlot::has_counters(word) && is_worth_disk(key.entry());
+  return is_alive && !ReplicaSlot::has_counters(word);
 }
 
 Entry* StateLoader::build(const std::vector<Delta>& deltas, Digest* digest) {

@@ -20,16 +20,18 @@
 
 namespace dyno {
 
+// Whether the value of a key with replicated state may leave memory: it is worth it (cold_value.h),
+// and all of the key's state is alive. Traces and counters are looked at by sweeps. The slot is
+// locked.
+[[nodiscard]] bool may_go(Replica& replica, const Key& key);
+[[nodiscard]] bool is_all_alive(Replica& replica, const Key& key);
+
 // Thread-safe, but for its making, which is to be done before other threads look at keys: it has a
 // keyspace of its own.
 class StateLoader {
  public:
-  // `hash_seed` and `digest_secret` are those of the replica and its keyspace.
-  StateLoader(Replica& replica, uint64_t hash_seed, uint64_t digest_secret);
+  explicit StateLoader(Replica& replica);
 
-  // Whether the key's value may leave memory: it is worth it (cold_value.h), and all of the key's
-  // state is alive. Traces and counters are looked at by sweeps. The slot is locked.
-  [[nodiscard]] bool may_go(const Key& key);
   // Gives a cold key its value. False when the frame tells of another state than the one in memory;
   // then nothing changes. The slot is locked.
   [[nodiscard]] bool restore(Key& key, std::string_view frame);

@@ -22,6 +22,7 @@ class Export {
 
   void run(int64_t now_ms) {
     if (state_->latest == 0) return;
+    DYNO_CHECK(!live_.key().exists() || !live_.key().is_cold());
     header();
     bool expired = state_.expiry_floor(now_ms) != 0 && !state_->lapsed;
     if (live_.key().exists() && !expired) value();

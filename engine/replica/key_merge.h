@@ -89,6 +89,7 @@ class KeyMerge {
   void remove_live(Type type, std::string_view element);
 
   void purge();
+  void purge_cold(Stamp floor);
   void purge_string(Stamp floor);
   void purge_sketch(Stamp floor);
   void purge_hash(Stamp floor);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/replica/key_merge.h"
+#include "engine/replica/missing_values.h"
 #include "engine/replica/replica_sketch.h"
 #include "engine/types/hash.h"
 #include "engine/types/list.h"
@@ -24,6 +25,7 @@ void KeyMerge::purge() {
     drop_value();
     return state_.drop_all();
   }
+  if (key().is_cold()) return purge_cold(floor);
   switch (key().type()) {
     case Type::kString:
       return purge_string(floor);
@@ -36,6 +38,14 @@ void KeyMerge::purge() {
     case Type::kList:
       return purge_list(floor);
   }
+}
+
+// All of it goes or nothing, as missing_values.h sees to.
+void KeyMerge::purge_cold(Stamp floor) {
+  if (is_whole_above(state_.record(), floor)) return;
+  DYNO_CHECK(is_whole_below(state_.record(), floor));
+  drop_value();
+  state_.drop_all();
 }
 
 void KeyMerge::purge_string(Stamp floor) {

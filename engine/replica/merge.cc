@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engine/replica/key_merge.h"
+#include "engine/replica/missing_values.h"
 
 namespace dyno {
 namespace {
@@ -50,7 +51,13 @@ MergeOutcome merge(Replica& replica, const std::vector<Delta>& deltas, FrameOrig
     all |= is_flush(delta) && !replica.has_flushed(delta.db, delta.facts[0].stamp);
     if (!is_flush(delta)) slots.push_back(replica.keyspace().hash(delta.key).slot());
   }
-  replica.executor().run_under_locks(std::move(slots), all, now_ms, [&] {
+  Executor::MayRun may_run;
+  if (replica.keyspace().has_chilled()) {
+    may_run = [&](const std::vector<SlotIndex>& held) {
+      return !lacks_values(replica, deltas, held, all, now_ms, &outcome.to_pull);
+    };
+  }
+  bool ran = replica.executor().try_under_locks(std::move(slots), all, now_ms, may_run, [&] {
     if (all && flushes_all(deltas)) return replica.flush(-1, deltas[0].facts[0].stamp, now_ms);
     for (const Delta& delta : deltas) {
       if (is_flush(delta)) {
@@ -64,6 +71,7 @@ MergeOutcome merge(Replica& replica, const std::vector<Delta>& deltas, FrameOrig
       key.finish();
     }
   });
+  outcome.lacks_values = !ran;
   return outcome;
 }
 

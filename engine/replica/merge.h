@@ -31,6 +31,9 @@ enum class FrameOrigin : uint8_t { kWrite, kState };
 struct MergeOutcome {
   // Why nothing was applied; empty when all of it was.
   std::string refused;
+  // Nothing was applied, since values that it needs are on disk (missing_values.h). They have been
+  // asked for, and the same is to be merged again when they have come.
+  bool lacks_values = false;
   // The largest stamp here that won over a fact of the frame, 0 when none did.
   Stamp dominated = 0;
   // Keys that cannot be brought up to date by what was told: their state is to be asked for.

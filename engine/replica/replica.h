@@ -50,6 +50,8 @@ class FrameLog {
   // Everything written up to `known` was appended, and what was gone up to `horizon` may have been
   // forgotten. Returns up to where a restart would find that everything is known.
   virtual Stamp keep_known(Stamp known, Stamp horizon) = 0;
+  // False while so much waits to be written that what others tell is to wait.
+  [[nodiscard]] virtual bool has_room() { return true; }
 };
 
 // What faults a test can plant, to see that it would find them. All off in the process.
@@ -114,6 +116,8 @@ class Replica {
   // Drops all that is kept of the slot's keys, but for when databases were flushed; the keys
   // themselves are gone already. The slot is locked.
   void forget_slot(SlotIndex index);
+  // The same for one key, which is still there and goes with its state, as if it had never been.
+  void forget_key(SlotIndex index, int db, std::string_view name);
   // Whether the database was flushed at `stamp` or later. Locks a slot.
   [[nodiscard]] bool has_flushed(int db, Stamp stamp);
 

@@ -20,19 +20,7 @@ namespace {
 
 // Nothing in the slot outlives a flush at the stamp.
 bool is_all_older(const ReplicaSlot& slot, Stamp stamp) {
-  bool older = true;
-  slot.keys().for_each([&](uint64_t, uint64_t word) {
-    Stamp latest;
-    if (ReplicaSlot::is_stamp(word)) {
-      latest = ReplicaSlot::stamp(word);
-    } else if (ReplicaSlot::is_brief(word)) {
-      latest = ReplicaSlot::brief(word)->latest();
-    } else {
-      latest = ReplicaSlot::record(word)->latest;
-    }
-    older &= latest < stamp && !ReplicaSlot::has_counters(word);
-  });
-  return older;
+  return slot.is_all_before(stamp) && !slot.has_counters();
 }
 
 // Those of a slot's keys that have counters.
@@ -92,6 +80,18 @@ void Replica::forget_slot(SlotIndex index) {
   slot.digest = {};
   slot.awaiting.clear();
   keys.for_each([&](uint64_t, uint64_t word) { release(word); });
+}
+
+void Replica::forget_key(SlotIndex index, int db, std::string_view name) {
+  ReplicaSlot& slot = slots_[index];
+  slot.digest -= key_version(*this, db, name);
+  const uint64_t key_hash = hash_.key(db, name);
+  if (const uint64_t word = slot.find(key_hash); word != 0) {
+    slot.erase(key_hash);
+    release(word);
+  }
+  LiveKey live(executor_, db, name, INT64_MIN);
+  if (live.key().exists()) live.key().drop();
 }
 
 // What a word stands for goes.

@@ -56,6 +56,11 @@ class ReplicaSlot {
     return static_cast<uint64_t>(reinterpret_cast<uintptr_t>(brief)) << 8 | kBriefMark;
   }
 
+  // Of all that the word tells.
+  [[nodiscard]] static Stamp latest(uint64_t word) {
+    if (is_stamp(word)) return stamp(word);
+    return is_brief(word) ? brief(word)->latest() : record(word)->latest;
+  }
   [[nodiscard]] static bool has_counters(uint64_t word) {
     if (is_brief(word)) return brief(word)->has_counters();
     return is_record(word) && record(word)->counters != nullptr;
@@ -69,6 +74,11 @@ class ReplicaSlot {
     bool has = false;
     keys_.for_each([&](uint64_t, uint64_t word) { has |= has_counters(word); });
     return has;
+  }
+  [[nodiscard]] bool is_all_before(Stamp stamp) const {
+    bool is_before = true;
+    keys_.for_each([&](uint64_t, uint64_t word) { is_before &= latest(word) < stamp; });
+    return is_before;
   }
   // Takes all words out.
   [[nodiscard]] StampMap take_keys() { return std::exchange(keys_, StampMap()); }

@@ -42,6 +42,7 @@ struct Digest {
 class DigestHash {
  public:
   explicit DigestHash(uint64_t secret) : secret_(secret) {}
+  [[nodiscard]] uint64_t secret() const { return secret_; }
 
   // A key of a database.
   [[nodiscard]] uint64_t key(int db, std::string_view name) const {

@@ -6,6 +6,7 @@
 
 #include "engine/replica/delta.h"
 #include "engine/replica/key_export.h"
+#include "engine/replica/missing_values.h"
 #include "protocol/check.h"
 
 namespace dyno {
@@ -34,6 +35,7 @@ size_t drop_slot(Replica& replica, SlotIndex index, Stamp limit, int64_t unix_ms
   Keyspace& keyspace = replica.keyspace();
   const std::vector<NamedKey> keys = replicated_keys(replica, index, -1);
   for (const NamedKey& key : keys) {
+    if (keyspace.is_cold(keyspace.hash(key.name), key.db, key.name)) continue;
     FrameWriter state;
     export_key(replica, key.db, key.name, unix_ms, &state);
     if (!state.empty()) keep_later(state.finish(), limit, later);
@@ -43,6 +45,19 @@ size_t drop_slot(Replica& replica, SlotIndex index, Stamp limit, int64_t unix_ms
   }
   replica.forget_slot(index);
   return keys.size();
+}
+
+bool wants_later(Replica& replica, SlotIndex index, Stamp limit) {
+  if (!replica.keyspace().has_chilled() || replica.slot(index).is_all_before(limit + 1)) {
+    return false;
+  }
+  bool wants = false;
+  for (const NamedKey& key : replicated_keys(replica, index, -1)) {
+    uint64_t word = replica.slot(index).find(replica.hash().key(key.db, key.name));
+    if (word == 0 || ReplicaSlot::latest(word) <= limit) continue;
+    wants |= lacks_value(replica, key.db, key.name);
+  }
+  return wants;
 }
 
 }  // namespace dyno

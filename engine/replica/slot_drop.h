@@ -18,9 +18,12 @@ namespace dyno {
 void keep_later(std::string_view frame, Stamp limit, std::string* later);
 
 // Empties the slot but for when its databases were flushed, and appends the frames of what was
-// later than the stamp, which the caller merges again as state. Values that are not in memory are
-// not among them. Returns how many keys it looked at. The slot is locked.
+// later than the stamp, which the caller merges again as state. What is cold has
+// nothing later: see wants_later(). Returns how many keys it looked at. The slot is locked.
 size_t drop_slot(Replica& replica, SlotIndex index, Stamp limit, int64_t unix_ms,
                  std::string* later);
+
+// Whether values that hold something later are on disk; they were asked for. The slot is locked.
+[[nodiscard]] bool wants_later(Replica& replica, SlotIndex index, Stamp limit);
 
 }  // namespace dyno

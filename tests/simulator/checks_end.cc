@@ -62,6 +62,10 @@ bool World::is_settled(std::string* why) const {
       *why = who + " still pulls";
       return false;
     }
+    if (!process.parked.empty()) {
+      *why = who + " has requests that await values";
+      return false;
+    }
     for (const auto& lane : process.lanes) {
       if (lane->coordinator().unanswered() > 0) {
         *why = who + " has requests that are not answered";

@@ -105,6 +105,7 @@ constexpr Control kControls[] = {
     {dyno::PlantedFault::kPredecessorDropped, "predecessor dropped", Scene::kLostWithMemory},
     {dyno::PlantedFault::kFirstLaneOnly, "first lane only"},
     {dyno::PlantedFault::kMarksWhileDirty, "marks while dirty"},
+    {dyno::PlantedFault::kSkipsAway, "skips away"},
     {dyno::PlantedFault::kLateAnswers, "late answers", Scene::kLateAnswers},
     {dyno::PlantedFault::kLiveDigestsOnly, "live digests only"},
     {dyno::PlantedFault::kServesEmpty, "serves empty", Scene::kLostWithMemory},

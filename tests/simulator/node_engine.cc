@@ -84,12 +84,16 @@ std::unique_ptr<Store> NodeEngine::make_store(Listener listener) {
       used_);
 }
 
-std::string NodeEngine::run(std::string_view requests) {
+std::optional<std::string> NodeEngine::run(std::string_view requests) {
   RequestParser parser;
   std::string reply;
   while (!requests.empty()) {
     DYNO_CHECK(parser.parse(requests, {}) == RequestParser::Status::kRequest);
     reply = node_.run({parser.args().begin(), parser.args().end()});
+    if (node_.client.session().awaits_disk) {
+      node_.client.executor().end(node_.client.session());
+      return std::nullopt;
+    }
     requests.remove_prefix(parser.size());
     parser.next();
   }
@@ -115,7 +119,8 @@ void NodeEngine::expire(std::span<const SlotIndex> slots) {
 
 std::string NodeEngine::state_of(const std::string& key) {
   std::string state;
-  store_.export_key(key_of(key), &state);
+  if (cold_) cold_->warm(key);
+  DYNO_CHECK(store_.export_key(key_of(key), &state));
   return state;
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "engine/expirer.h"
 #include "ring/slot_set.h"
 #include "src/ring_store.h"
+#include "tests/cold_values.h"
 #include "tests/replica_node.h"
 #include "tests/simulator/disk.h"
 #include "tests/simulator/ledger.h"
@@ -48,8 +50,13 @@ class NodeEngine {
   // One for each lane and one for the steward, as in the process.
   [[nodiscard]] std::unique_ptr<Store> make_store(Listener listener);
 
-  // Runs requests as they are sent; the reply to the last one.
-  std::string run(std::string_view requests);
+  // Runs requests as they are sent; the reply to the last one. None: none has run, since values are
+  // on disk.
+  [[nodiscard]] std::optional<std::string> run(std::string_view requests);
+  // Values may be on disk alone from now on.
+  void spill() { cold_ = std::make_unique<ColdValues>(node_.client, node_.replica); }
+  // Null if not.
+  [[nodiscard]] ColdValues* cold() { return cold_.get(); }
   // What was written since the last call, in order.
   [[nodiscard]] std::vector<Frame> take_written();
   // Removes keys whose time has come.
@@ -66,7 +73,10 @@ class NodeEngine {
     return !node_.replica.slot(slot).awaiting.empty();
   }
   // See ReplicaNode.
-  [[nodiscard]] std::string describe() { return node_.describe(); }
+  [[nodiscard]] std::string describe() {
+    if (cold_) cold_->warm_all();
+    return node_.describe();
+  }
   [[nodiscard]] int damaged_slot() { return node_.damaged_slot(); }
   [[nodiscard]] PlantedFaults& faults() { return node_.replica.faults; }
 
@@ -77,6 +87,7 @@ class NodeEngine {
   ReplicaNode node_;
   RingStore store_;
   Expirer expirer_;
+  std::unique_ptr<ColdValues> cold_;
 };
 
 }  // namespace dyno::simulator

@@ -43,6 +43,10 @@ void World::make_engine(NodeIndex node) {
     process.engine->use(process.disk);
     write_disk(node);
   }
+  if (conditions_.cold_percent > 0) {
+    process.engine->spill();
+    cool(node);
+  }
   NodeEngine::Listener listener;
   listener.restamped = [this, node](const Frame& old, const Frame& anew) {
     note_restamped(node, old, anew);
@@ -118,6 +122,7 @@ void World::crash(NodeIndex node) {
   process.up = false;
   process.paused = false;
   process.backlog.clear();
+  process.parked.clear();
   process.lanes.clear();
   process.steward.reset();
   process.stores.clear();
@@ -205,25 +210,96 @@ void World::settle(NodeIndex node, uint16_t lane) {
       }
     }
   }
-  if (process.life == life) arm(node, lane);
+  if (process.life != life) return;
+  fetch(node);
+  arm(node, lane);
+}
+
+// Some values leave memory; now and then that is full.
+void World::cool(NodeIndex node) {
+  Process& process = processes_[node];
+  ColdValues& cold = *process.engine->cold();
+  for (const auto& [family, key] : keys_) {
+    if (!cold_random_.percent(conditions_.cold_percent) || !cold.chill(key)) continue;
+    probe("value left memory");
+    note(key, "node " + std::to_string(node) + " has its value on disk");
+  }
+  if (cold_random_.percent(5)) {
+    probe("memory was full");
+    cold.set_full(true);
+    on(node, cold_random_.below(100 * kMs), [this, node] {
+      processes_[node].engine->cold()->set_full(false);
+      disk_moved(node);
+    });
+  }
+  on(node, cold_random_.between(5, 300) * kMs, [this, node] { cool(node); });
+}
+
+// What the machines and commands of a process have asked for comes, sooner or later.
+void World::fetch(NodeIndex node) {
+  ColdValues* cold = processes_[node].engine->cold();
+  if (cold == nullptr) return;
+  for (ColdValues::Name& name : cold->take_wanted()) {
+    int64_t delay_us =
+        cold_random_.percent(95) ? cold_random_.between(50, 3000) : cold_random_.below(800 * kMs);
+    on(node, delay_us, [this, node, name = std::move(name)] {
+      processes_[node].engine->cold()->bring_back(name);
+      disk_moved(node);
+    });
+  }
+}
+
+void World::disk_moved(NodeIndex node) {
+  Process& process = processes_[node];
+  uint64_t life = process.life;
+  for (auto& run : std::exchange(process.parked, {})) {
+    if (process.life == life) run();
+  }
+  std::vector<std::pair<uint64_t, bool>> held;
+  for (const auto& [id, connection] : connections_) {
+    bool mine = connection.to == node && connection.to_life == life && connection.to_lane >= 0;
+    if (mine && process.lanes[static_cast<size_t>(connection.to_lane)]->is_held_accepted(id)) {
+      held.emplace_back(id, true);
+    }
+    mine = connection.from == node && connection.from_life == life;
+    if (mine && process.lanes[connection.lane]->is_held(connection.to))
+      held.emplace_back(id, false);
+  }
+  for (const auto& [id, there] : held) {
+    if (process.life == life) deliver(id, there, {});
+  }
 }
 
 void World::run_command(NodeIndex node, uint16_t lane, const Outbox::Run& run) {
   std::vector<Frame> frames;
-  std::string reply = run_op(node, std::stoull(run.context), run.command, &frames);
-  processes_[node].lanes[lane]->ran(now_of(node), run.run, std::move(reply), std::move(frames));
+  Process& process = processes_[node];
+  auto reply = run_op(node, std::stoull(run.context), run.command, &frames);
+  if (reply) {
+    process.lanes[lane]->ran(now_of(node), run.run, std::move(*reply), std::move(frames));
+  } else {
+    process.parked.push_back([this, node, lane, run] {
+      run_command(node, lane, run);
+      settle(node, lane);
+    });
+  }
 }
 
-std::string World::run_op(NodeIndex node, uint64_t id, const std::string& command,
-                          std::vector<Frame>* frames) {
+std::optional<std::string> World::run_op(NodeIndex node, uint64_t id, const std::string& command,
+                                         std::vector<Frame>* frames) {
   Process& process = processes_[node];
   process.engine->set_time(now_of(node).unix_ms);
   Op& op = ledger_.ops.at(id);
   if (!op.write) op.unseen[node] = unseen(node, op);
-  std::string reply = process.engine->run(command);
+  std::optional<std::string> reply = process.engine->run(command);
   *frames = process.engine->take_written();
+  if (!reply) {
+    DYNO_CHECK(frames->empty());
+    probe("command waited for values");
+    fetch(node);
+    return reply;
+  }
   note(op.keys.front(),
-       "node " + std::to_string(node) + " runs request " + std::to_string(id) + ": " + reply);
+       "node " + std::to_string(node) + " runs request " + std::to_string(id) + ": " + *reply);
   for (const Frame& frame : *frames) {
     note_frame(node, "wrote", frame.bytes);
     ledger_.add({id, node, process.incarnation, frame.bytes, op.amount});
@@ -330,6 +406,7 @@ void World::collect_probes(const Process& process) {
     probe("write stamped anew", counts.restamped);
     probe("request refused", counts.refused);
     probe("request of unknown outcome", counts.unknown);
+    probe("message waited for values", lane->held_messages());
     const GatewayCounts& gateways = lane->gateway_counts();
     probe("frame sent to a gateway", gateways.frames);
     probe("copies that it stood for", gateways.copies);

@@ -252,9 +252,17 @@ void World::issue(uint64_t id) {
                               op.family == Family::kLock);
   if (is_once && op.level != Level::kDcOne) op.healthy = health();
   gather_dues(&op);
+  note(op.keys.front(), "node " + std::to_string(op.node) + " gets request " + std::to_string(id) +
+                            " at " + std::string(level_name(op.level)) + ": " + op.verb + " " +
+                            op.place);
+  int64_t drawn = op_random_.below(std::ssize(processes_[op.node].lanes));
+  route(id, static_cast<uint16_t>(op.lane < 0 ? drawn : op.lane));
+}
+
+// Again, when it had to wait for values of its keys.
+void World::route(uint64_t id, uint16_t lane_number) {
+  Op& op = ledger_.ops.at(id);
   Process& process = processes_[op.node];
-  int64_t drawn = op_random_.below(std::ssize(process.lanes));
-  auto lane_number = static_cast<uint16_t>(op.lane < 0 ? drawn : op.lane);
   Lane& lane = *process.lanes[lane_number];
   Now now = now_of(op.node);
   process.engine->set_time(now.unix_ms);
@@ -264,9 +272,6 @@ void World::issue(uint64_t id) {
     tokens.push_back(token_of(key, NodeEngine::kHashSeed));
     request.keys.push_back({0, key, tokens.back()});
   }
-  note(op.keys.front(), "node " + std::to_string(op.node) + " gets request " + std::to_string(id) +
-                            " at " + std::string(level_name(op.level)) + ": " + op.verb + " " +
-                            op.place);
   Plan plan = lane.plan(tokens, op.write, false, op.level);
   trace(10, op.id);
   NodeIndex node = op.node;
@@ -274,9 +279,13 @@ void World::issue(uint64_t id) {
     answered(op.id, Outcome::kNotApplied, plan.refusal);
   } else if (plan.kind == Plan::Kind::kLocal) {
     std::vector<Frame> frames;
-    std::string reply = run_op(node, id, op.command, &frames);
+    std::optional<std::string> reply = run_op(node, id, op.command, &frames);
+    if (!reply) {
+      process.parked.push_back([this, id, lane_number] { route(id, lane_number); });
+      return;
+    }
     lane.publish(std::move(frames));
-    answered(op.id, Outcome::kDone, reply);
+    answered(op.id, Outcome::kDone, *reply);
   } else {
     request.id = op.id;
     request.write = op.write;

@@ -25,7 +25,8 @@ std::string Conditions::describe() const {
          " keys, hurry " + number(hurry) + ", log " + number(static_cast<int64_t>(log_bytes_max)) +
          " bytes, wan rate " + number(wan_rate) + (compresses ? " compressed" : "") +
          (has_disks ? ", disks synced every " + number(sync_every_us / kMs) + " ms" : "") +
-         (syncs_known ? ", what is known too" : "");
+         (syncs_known ? ", what is known too" : "") +
+         (cold_percent > 0 ? ", values on disk " + number(cold_percent) + " %" : "");
 }
 
 World::World(uint64_t seed, bool verbose)
@@ -35,7 +36,8 @@ World::World(uint64_t seed, bool verbose)
       network_random_(random_.fork()),
       fault_random_(random_.fork()),
       op_random_(random_.fork()),
-      disk_random_(~seed) {
+      disk_random_(~seed),
+      cold_random_(seed ^ 0xc01d) {
   draw_conditions();
   build_topology();
   draw_keys();
@@ -75,6 +77,7 @@ void World::draw_conditions() {
   }
   if (staged != Scene::kNone) scene_ = staged;
   if (scene_ != Scene::kNone) return set_scene();
+  c.cold_percent = cold_random_.percent(40) ? cold_random_.between(10, 100) : 0;
   c.has_disks = disk_random_.percent(40);
   c.sync_every_us = disk_random_.percent(40) ? 0 : disk_random_.between(100, 5000) * kMs;
   c.syncs_known = disk_random_.percent(60);

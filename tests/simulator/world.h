@@ -61,6 +61,7 @@ struct Conditions {
   bool has_disks = false;
   int64_t sync_every_us = 0;  // 0: with every write. Of disks.
   bool syncs_known = false;   // What is published waits for that.
+  int64_t cold_percent = 0;   // Of the keys, that leave memory whenever some do.
   int64_t hurry = 1;  // Waits of seconds are this many times shorter, so that more happens in them.
 
   [[nodiscard]] std::string describe() const;
@@ -118,6 +119,7 @@ class World {
     std::vector<std::map<NodeIndex, uint64_t>> links;  // By lane: the own link to each node.
     std::vector<int64_t> timer_us;                     // By lane: when its timer is to fire.
     std::vector<std::function<void()>> backlog;        // While paused.
+    std::vector<std::function<void()>> parked;         // Commands that await their values.
   };
   // One direction of a connection.
   struct Pipe {
@@ -158,8 +160,14 @@ class World {
   void route(NodeIndex node, const Note& note);
   void tend(NodeIndex node, const View& view);
   void run_command(NodeIndex node, uint16_t lane, const Outbox::Run& run);
-  [[nodiscard]] std::string run_op(NodeIndex node, uint64_t id, const std::string& command,
-                                   std::vector<Frame>* frames);
+  // None: values are on disk.
+  [[nodiscard]] std::optional<std::string> run_op(NodeIndex node, uint64_t id,
+                                                  const std::string& command,
+                                                  std::vector<Frame>* frames);
+  // Values that go to disk, and those that come back.
+  void cool(NodeIndex node);
+  void fetch(NodeIndex node);
+  void disk_moved(NodeIndex node);
   void note_restamped(NodeIndex node, const Frame& old, const Frame& anew);
   void trace(uint64_t a, uint64_t b);
   void probe(const std::string& name, uint64_t count = 1) { probes_[name] += count; }
@@ -220,6 +228,7 @@ class World {
   void next_op();
   void gather_dues(Op* op);
   void issue(uint64_t id);
+  void route(uint64_t id, uint16_t lane);
   void answered(uint64_t id, Outcome outcome, const std::string& bytes);
 
   // Checks.
@@ -256,6 +265,7 @@ class World {
   Random fault_random_;
   Random op_random_;
   Random disk_random_;
+  Random cold_random_;
   Conditions conditions_;
   Scene scene_ = Scene::kNone;
   bool churn_ = false;  // Much happens to few keys of a small ring.

@@ -29,6 +29,10 @@ class ColdKeys {
   virtual void forget(SlotIndex slot, int db, std::string_view name) = 0;
   // The same for all keys. All slots are locked.
   virtual void forget_all() = 0;
+
+  // False while memory is beyond its limit and values are on their way out: what others have
+  // written is then to wait. No slot is locked.
+  [[nodiscard]] virtual bool has_room() { return true; }
 };
 
 }  // namespace dyno
