@@ -48,6 +48,7 @@ class HeldMessages {
 
   [[nodiscard]] bool empty() const { return messages_.empty(); }
   [[nodiscard]] bool is_full() const { return bytes_ >= kBytesMax; }
+  [[nodiscard]] size_t bytes() const { return bytes_; }
   // `tried`: it has been handled, in part perhaps.
   void push(const PeerMessage& message, bool tried) {
     messages_.push_back(

@@ -187,6 +187,13 @@ bool Lane::is_held_accepted(LinkId link) const {
   return found != accepted_.end() && !found->second.held.empty();
 }
 
+size_t Lane::held_bytes() const {
+  size_t bytes = 0;
+  for (const auto& [node, link] : own_links_) bytes += link.held.bytes();
+  for (const auto& [id, link] : accepted_) bytes += link.held.bytes();
+  return bytes;
+}
+
 Handled Lane::handle_own(Now now, NodeIndex node, OwnLink& link, const PeerMessage& message) {
   if (link.state == LinkState::kGreeting) {
     return handle_welcome(now, node, link, message) ? Handled::kDone : Handled::kBroken;

@@ -132,6 +132,7 @@ class Lane {
   [[nodiscard]] bool is_held(NodeIndex node) const;
   [[nodiscard]] bool is_held_accepted(LinkId link) const;
   [[nodiscard]] uint64_t held_messages() const { return held_messages_; }
+  [[nodiscard]] size_t held_bytes() const;  // Of those that wait now, on all links.
   [[nodiscard]] const GatewayCounts& gateway_counts() const { return gateways_.counts(); }
   [[nodiscard]] const WanCounts& wan_counts() const { return wan_counts_; }
   [[nodiscard]] Streams& streams() { return streams_; }

@@ -63,6 +63,7 @@ void add_ring(RingNode& ring, std::string* text) {
   add("ring_blocked_here_for_others", figures.blocked_runs);
   add("ring_requests_await_disk", figures.parked_runs);
   add("ring_messages_awaited_disk", figures.held_messages);
+  add("ring_messages_held_bytes", figures.held_bytes);
   Replica::Counts& counts = ring.replica().counts();
   int64_t conflicts = counts.type_conflicts.load();
   for (const auto& count : counts.conflicts) conflicts += count.load();

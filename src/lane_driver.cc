@@ -378,6 +378,7 @@ void LaneDriver::look_around(int64_t now_us) {
   figures.blocked_runs = runs_.blocked();
   figures.parked_runs = runs_.parked();
   figures.held_messages = lane_->held_messages();
+  figures.held_bytes = lane_->held_bytes();
   figures.peers.resize(node_.topology().nodes().size());
   for (auto& [node, sender] : lane_->streams().all()) {
     figures.peers[node] = {sender.last() - sender.acked(), sender.log_bytes(),

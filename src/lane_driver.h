@@ -49,6 +49,7 @@ struct LaneFigures {
   uint64_t blocked_runs = 0;
   uint64_t parked_runs = 0;    // That wait for values on disk, or for room.
   uint64_t held_messages = 0;  // That did so, ever.
+  uint64_t held_bytes = 0;     // Of those that do now, and of what stands behind them.
   uint64_t missing_links = 0;  // To nodes that are there. Of a sum only.
   std::vector<Peer> peers;     // By node.
 };

@@ -223,6 +223,7 @@ LaneFigures RingNode::figures() const {
     sum.blocked_runs += each.blocked_runs;
     sum.parked_runs += each.parked_runs;
     sum.held_messages += each.held_messages;
+    sum.held_bytes += each.held_bytes;
     for (size_t i = 0; i < each.peers.size(); ++i) {
       sum.peers[i].unacked_frames += each.peers[i].unacked_frames;
       sum.peers[i].unacked_bytes += each.peers[i].unacked_bytes;

@@ -132,6 +132,7 @@ TEST_CASE("a write to a value on disk is acknowledged when that has come, and ot
   CHECK(ring.answers.size() == 1);
   CHECK_FALSE(ring.stores[1]->registers.contains("b"));
   CHECK(ring.lanes[1]->held_messages() == 1);
+  CHECK(ring.lanes[1]->held_bytes() > 0);
   // Other links go on.
   CHECK(ring.ask(2, "c=3", Level::kDcOne) == "0 OK");
   CHECK(ring.stores[1]->registers["c"].value == "3");
@@ -140,6 +141,7 @@ TEST_CASE("a write to a value on disk is acknowledged when that has come, and ot
   CHECK(ring.answers == std::vector<std::string>{"0 OK"});
   CHECK(ring.stores[1]->registers["a"].value == "1");
   CHECK(ring.stores[1]->registers["b"].value == "2");
+  CHECK(ring.lanes[1]->held_bytes() == 0);
   CHECK_FALSE(ring.stores[2]->registers.contains("b"));
   ring.bring_back(2);
   CHECK(ring.stores[2]->registers["b"].value == "2");
