@@ -33,6 +33,11 @@ Coordinator::Coordinator(const Topology& topology, NodeIndex self,
   for (uint8_t level = 0; level <= static_cast<uint8_t>(Level::kDcEachSafeQuorum); ++level) {
     quorums_.emplace_back(topology, static_cast<Level>(level), topology.node(self).dc_index);
   }
+  const Topology::Node& own = topology.node(self);
+  for (RackNumber rack : topology.dcs()[own.dc_index].racks) near_racks_.insert(rack);
+  for (NodeIndex node : own.sharers) {
+    if (topology.node(node).dc_index == own.dc_index) near_.push_back(node);
+  }
   auto view = std::make_shared<View>();
   view->nodes.resize(topology.nodes().size());
   view_ = std::move(view);
@@ -202,7 +207,11 @@ void Coordinator::try_elsewhere(Now now, uint64_t id, Operation& op) {
 
 void Coordinator::run_here(Now now, uint64_t id, Operation& op) {
   if (!is_quorum(op.request.level)) return run(id, op);
-  if (!op.request.write) return begin_comparing(now, id, op);
+  if (settlement_.look(now)) disturb();
+  bool compares = !op.request.write || !is_settled(op.tokens);
+  if (compares && !(op.request.write && is_planted(PlantedFault::kBlindWrites))) {
+    return begin_comparing(now, id, op);
+  }
   begin_quorum(op, true);
   if (!op.quorum.possible()) return give_up(id, op);
   run(id, op);
@@ -270,10 +279,22 @@ void Coordinator::finish(uint64_t id, Outcome outcome, std::string bytes) {
 
 void Coordinator::link_up(NodeIndex node) {
   linked_[node] = true;
+  if (is_near(node)) look_around();
+}
+
+void Coordinator::set_view(SharedView view) {
+  view_ = std::move(view);
+  settlement_.hear(view_->disturbed, view_->known);
+  look_around();
+}
+
+void Coordinator::peer_link_changed(NodeIndex node) {
+  if (is_near(node)) disturb();
 }
 
 void Coordinator::link_down(Now now, NodeIndex node) {
   linked_[node] = false;
+  if (is_near(node)) look_around();
   std::vector<uint64_t> ids;
   operations_.each([&](uint64_t id, const Operation&) { ids.push_back(id); });
   for (uint64_t id : ids) {
@@ -302,6 +323,7 @@ void Coordinator::lose(Now now, uint64_t id, Operation& op, NodeIndex node) {
 }
 
 void Coordinator::handle_timeout(Now now) {
+  if (settlement_.look(now)) disturb();
   while (!timers_.empty() && timers_.front().first <= now.mono_us) {
     uint64_t id = timers_.front().second;
     drop_timer();

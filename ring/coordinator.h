@@ -9,8 +9,10 @@
 // once.
 //
 // A write at a quorum level first checks that enough racks are there, runs, and waits until the
-// streams of enough racks have acknowledged its frames. At a safe level a frame that met a later
-// write is stamped anew and sent again, once.
+// streams of enough racks have acknowledged its frames. Where it cannot be sure to know what a
+// quorum has acknowledged (settlement.h), and at a node that stands in for the usual origin, it
+// compares first, as a read does, so that it rests on nothing older. At a safe level a frame that
+// met a later write is stamped anew and sent again, once.
 //
 // A read at a quorum level first compares versions of its keys with enough other racks, which send
 // the state of those that differ; merges; then runs. At DC_QUORUM racks that were found behind are
@@ -42,6 +44,7 @@
 #include "ring/pool.h"
 #include "ring/quorum.h"
 #include "ring/request.h"
+#include "ring/settlement.h"
 #include "ring/store.h"
 #include "ring/streams.h"
 #include "ring/topology.h"
@@ -75,14 +78,15 @@ struct Plan {
 };
 
 struct CoordinatorCounts {
-  uint64_t forwarded = 0;      // To another node.
-  uint64_t failed_over = 0;    // Ran elsewhere than at the first choice.
-  uint64_t compared = 0;       // Reads that asked other racks.
-  uint64_t asked_whole = 0;    // Reads whose keys changed while they were compared.
-  uint64_t states_merged = 0;  // Keys that a read found behind here.
-  uint64_t racks_behind = 0;   // Racks that a read found behind and told to pull.
-  uint64_t restamped = 0;      // Writes that met a later one at a safe level.
-  uint64_t refused = 0;        // Not applied.
+  uint64_t forwarded = 0;        // To another node.
+  uint64_t failed_over = 0;      // Ran elsewhere than at the first choice.
+  uint64_t compared = 0;         // Reads that asked other racks.
+  uint64_t writes_compared = 0;  // Likewise writes.
+  uint64_t asked_whole = 0;      // Reads whose keys changed while they were compared.
+  uint64_t states_merged = 0;    // Keys that a read found behind here.
+  uint64_t racks_behind = 0;     // Racks that a read found behind and told to pull.
+  uint64_t restamped = 0;        // Writes that met a later one at a safe level.
+  uint64_t refused = 0;          // Not applied.
   uint64_t unknown = 0;
 };
 
@@ -112,7 +116,9 @@ class Coordinator {
   void handle_acknowledged(NodeIndex from, const StreamSender::Acknowledged& acks);
   void link_up(NodeIndex node);
   void link_down(Now now, NodeIndex node);
-  void set_view(SharedView view) { view_ = std::move(view); }
+  // A replica's link to this node is new, or gone.
+  void peer_link_changed(NodeIndex node);
+  void set_view(SharedView view);
 
   void handle_timeout(Now now);
   [[nodiscard]] int64_t next_timeout() const;
@@ -176,6 +182,11 @@ class Coordinator {
   // Where a request runs: coordinator_plan.cc.
   [[nodiscard]] bool can_run(NodeIndex node, bool write) const;
   [[nodiscard]] bool is_quorum(Level level) const;
+  // This node knows of these keys all that a quorum of the data center has acknowledged.
+  [[nodiscard]] bool is_settled(std::span<const Token> tokens) const;
+  [[nodiscard]] bool is_near(NodeIndex node) const;
+  void look_around();
+  void disturb();
   [[nodiscard]] NodeIndex owner_of_all(RackNumber rack, std::span<const Token> tokens) const;
   [[nodiscard]] NodeIndex choose(std::span<const Token> tokens, bool write, Level level,
                                  std::span<const NodeIndex> but) const;
@@ -233,6 +244,9 @@ class Coordinator {
   Streams& streams_;
   Outbox& outbox_;
   SharedView view_;
+  Settlement settlement_;
+  RackSet near_racks_;           // All of this data center.
+  std::vector<NodeIndex> near_;  // Nodes of this data center that share keys with this one.
   std::vector<bool> linked_;     // By node: this lane's own link is up.
   std::vector<Quorum> quorums_;  // By level, of which nobody has done anything.
   Pool<Operation> operations_;

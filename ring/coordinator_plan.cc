@@ -31,6 +31,29 @@ bool Coordinator::is_quorum(Level level) const {
          (level == Level::kDcEachSafeQuorum && topology_.dcs().size() > 1);
 }
 
+bool Coordinator::is_near(NodeIndex node) const {
+  return has(near_, node);
+}
+
+void Coordinator::look_around() {
+  bool well =
+      can_run(self_, true) && std::all_of(near_.begin(), near_.end(),
+                                          [this](NodeIndex node) { return can_run(node, true); });
+  if (settlement_.see(well)) disturb();
+}
+
+void Coordinator::disturb() {
+  outbox_.notes.push_back(Disturbed{settlement_.disturb(store_.clock())});
+}
+
+bool Coordinator::is_settled(std::span<const Token> tokens) const {
+  const Topology::Node& own = topology_.node(self_);
+  return settlement_.is_settled() && std::all_of(tokens.begin(), tokens.end(), [&](Token token) {
+           return topology_.preferred_rack(own.dc_index, slot_of(token), near_racks_) ==
+                  own.rack_number;
+         });
+}
+
 NodeIndex Coordinator::owner_of_all(RackNumber rack, std::span<const Token> tokens) const {
   NodeIndex owner = topology_.owner(rack, tokens.front());
   for (Token token : tokens.subspan(1)) {

@@ -63,7 +63,7 @@ void Coordinator::begin_comparing(Now now, uint64_t id, Operation& op) {
   op.asked_us = now.mono_us;
   op.reported.clear();
   op.equal.clear();
-  ++counts_.compared;
+  ++(op.request.write ? counts_.writes_compared : counts_.compared);
   go_on(id, op);
 }
 

@@ -26,8 +26,15 @@ Stamp Frontier::Peer::published() const {
   return least;
 }
 
+Stamp Frontier::Peer::known() const {
+  Stamp least = forgotten ? kLargest : watermark();
+  return predecessor ? std::min(least, predecessor->reached) : least;
+}
+
 Frontier::Frontier(const Topology& topology, NodeIndex self, StateAge age) : age_(age) {
-  for (NodeIndex node : topology.node(self).sharers) peers_[node];
+  for (NodeIndex node : topology.node(self).sharers) {
+    peers_[node].is_near = topology.node(node).dc_index == topology.node(self).dc_index;
+  }
 }
 
 void Frontier::peer_seen(NodeIndex node, uint32_t incarnation, uint16_t lanes, Stamp clock) {
@@ -104,9 +111,15 @@ Stamp Frontier::watermark(Stamp clock) const {
 }
 
 Stamp Frontier::published(Stamp clock) const {
-  Stamp least = watermark(clock);
+  Stamp least = clock;
+  for (const auto& [node, peer] : peers_) least = std::min(least, peer.known());
+  return least;
+}
+
+Stamp Frontier::known_near(Stamp clock) const {
+  Stamp least = clock;
   for (const auto& [node, peer] : peers_) {
-    if (peer.predecessor) least = std::min(least, peer.predecessor->reached);
+    if (peer.is_near) least = std::min(least, peer.known());
   }
   return least;
 }

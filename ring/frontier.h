@@ -62,6 +62,8 @@ class Frontier {
   // Smallest watermark of all peers; of a node without peers, `clock`.
   [[nodiscard]] Stamp watermark(Stamp clock) const;
   [[nodiscard]] Stamp published(Stamp clock) const;
+  // What published() would be if there were no other data centers.
+  [[nodiscard]] Stamp known_near(Stamp clock) const;
   [[nodiscard]] Stamp horizon() const { return horizon_; }
   // Peers that a pull from would now bring rule 4 further, each with the watermark that this node
   // is to have when the pull begins, and has.
@@ -85,12 +87,15 @@ class Frontier {
   };
   struct Peer {
     uint32_t incarnation = 0;
+    bool is_near = false;  // Of this data center.
     bool forgotten = false;
     std::vector<Lane> lanes;
     std::optional<Predecessor> predecessor;
 
     [[nodiscard]] Stamp watermark() const;
     [[nodiscard]] Stamp published() const;
+    // Everything that was originated in its place up to this stamp has arrived here.
+    [[nodiscard]] Stamp known() const;
   };
 
   const StateAge age_;

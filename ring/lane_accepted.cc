@@ -65,7 +65,10 @@ void Lane::accepted_closed(LinkId id) {
   auto found = accepted_.find(id);
   if (found == accepted_.end()) return;
   Inbound* inbound = inbound_of(found->second);
-  if (inbound != nullptr && inbound->link == id) inbound->link = 0;
+  if (inbound != nullptr && inbound->link == id) {
+    inbound->link = 0;
+    coordinator_.peer_link_changed(found->second.node);
+  }
   accepted_.erase(found);
 }
 
@@ -148,6 +151,7 @@ std::string Lane::handle_hello(LinkId id, AcceptedLink& link, const PeerMessage&
   if (inbound.link != 0) close(inbound.link, "replaced by a newer link");
   if (inbound.incarnation != hello.incarnation) inbound = {hello.incarnation, {}, 0};
   inbound.link = id;
+  coordinator_.peer_link_changed(node);
   link.node = node;
   link.incarnation = hello.incarnation;
   link.lane = hello.lane;

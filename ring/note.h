@@ -55,6 +55,12 @@ struct Superseded {
   NodeIndex by = kNoNode;  // The peer that says so.
 };
 
-using Note = std::variant<PeerSeen, MarkSeen, SlotsDirty, SlotsClean, ViewChanged, Superseded>;
+// A lane saw something amiss (settlement.h). To the steward.
+struct Disturbed {
+  Stamp until = 0;
+};
+
+using Note =
+    std::variant<PeerSeen, MarkSeen, SlotsDirty, SlotsClean, ViewChanged, Superseded, Disturbed>;
 
 }  // namespace dyno

@@ -20,6 +20,7 @@ enum class PlantedFault : uint8_t {
   kLiveDigestsOnly,     // Slots are compared by what is alive alone.
   kServesEmpty,         // A node that lost its memory serves at once.
   kOneDonor,            // It serves when one of its donors was pulled from.
+  kBlindWrites,         // A quorum write runs at once, whatever its node may have missed.
   kHintCounts,          // What waits for a replica counts as if it were there.
   kSkippedCounts,       // So does what was skipped.
   kAliveVersions,       // A safe read compares what is alive alone.

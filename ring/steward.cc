@@ -172,6 +172,10 @@ void Steward::handle_note(const Note& note) {
   } else if (std::holds_alternative<Superseded>(note)) {
     is_superseded_ = true;
     make_view();
+  } else if (const auto* disturbed = std::get_if<Disturbed>(&note)) {
+    if (disturbed->until <= disturbed_) return;
+    disturbed_ = disturbed->until;
+    make_view();
   }
 }
 
@@ -239,11 +243,12 @@ bool Steward::drop_if_stale(Now now) {
 }
 
 void Steward::publish() {
-  published_ = 0;
+  published_ = known_ = 0;
   if (!bootstrap_.is_filled()) return;
   // Up to where a lane's watermark is, its writes are in what the store keeps.
-  Stamp known = frontier_.published(*std::min_element(watermarks_.begin(), watermarks_.end()));
-  published_ = store_.keep_known(known, frontier_.horizon());
+  Stamp own = *std::min_element(watermarks_.begin(), watermarks_.end());
+  known_ = frontier_.known_near(own);
+  published_ = store_.keep_known(frontier_.published(own), frontier_.horizon());
   completeness_.published(published_);
 }
 
@@ -305,6 +310,8 @@ void Steward::make_view() {
   }
   view->published = published_;
   view->horizon = frontier_.horizon();
+  view->known = known_;
+  view->disturbed = disturbed_;
   view_ = std::move(view);
   outbox_.notes.push_back(ViewChanged{view_});
 }

@@ -99,7 +99,9 @@ class Steward {
   Completeness completeness_;
   Stamp dropping_until_ = 0;  // 0: the node drops nothing.
   uint64_t drops_ = 0;
-  Stamp published_ = 0;                 // What the view says.
+  Stamp published_ = 0;  // What the view says, as do the next two.
+  Stamp known_ = 0;
+  Stamp disturbed_ = 0;
   std::vector<uint32_t> incarnations_;  // By node.
   std::vector<Stamp> watermarks_;       // Of this node's lanes.
   SharedView view_;

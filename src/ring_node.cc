@@ -206,6 +206,7 @@ LaneFigures RingNode::figures() const {
     sum.counts.forwarded += each.counts.forwarded;
     sum.counts.failed_over += each.counts.failed_over;
     sum.counts.compared += each.counts.compared;
+    sum.counts.writes_compared += each.counts.writes_compared;
     sum.counts.states_merged += each.counts.states_merged;
     sum.counts.racks_behind += each.counts.racks_behind;
     sum.counts.restamped += each.counts.restamped;

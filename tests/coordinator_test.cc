@@ -9,10 +9,11 @@
 namespace dyno {
 namespace {
 
-// The node that originates the quorum writes of a key, and another.
-NodeIndex origin_of(SmallRing& ring, const std::string& key) {
+// The node that originates the quorum writes of a key, when one is away.
+NodeIndex origin_of(SmallRing& ring, const std::string& key, NodeIndex away = kNoNode) {
   RackSet all;
   for (RackNumber rack = 1; rack <= 3; ++rack) all.insert(rack);
+  if (away != kNoNode) all.erase(static_cast<RackNumber>(away + 1));
   return static_cast<NodeIndex>(ring.topology.preferred_rack(0, slot_of(token_of(key, 0)), all) -
                                 1);
 }
@@ -127,6 +128,69 @@ TEST_CASE("when the origin is cut off, writes go on at another") {
   ring.cut(origin, two);
   CHECK(ring.ask(one, "a=1", Level::kDcSafeQuorum) == "0 OK");
   CHECK(ring.ask(two, "a?", Level::kDcSafeQuorum) == "0 1");
+}
+
+uint64_t writes_compared(const SmallRing& ring, NodeIndex node) {
+  return ring.lanes[node]->coordinator().counts().writes_compared;
+}
+
+TEST_CASE("while all is well, the origin writes without asking") {
+  SmallRing ring;
+  NodeIndex origin = origin_of(ring, "a");
+  ring.pass(2000);
+  for (NodeIndex node = 0; node < 3; ++node) {
+    CHECK(ring.ask(node, "a=1", Level::kDcSafeQuorum) == "0 OK");
+  }
+  CHECK(writes_compared(ring, origin) == 0);
+}
+
+TEST_CASE("who stands in for the origin knows what a quorum had acknowledged before it writes") {
+  SmallRing ring;
+  NodeIndex origin = origin_of(ring, "a");
+  NodeIndex stands_in = origin_of(ring, "a", origin);
+  auto other = static_cast<NodeIndex>(3 - origin - stands_in);
+  ring.pass(2000);
+  // What only the other one has, later than this node's clock.
+  Stamp later = ring.stores[stands_in]->clock() + (Stamp{300} << kStampMsShift);
+  ring.stores[other]->registers["a"] = {later, "acknowledged"};
+  ring.cut(origin, stands_in);
+  ring.cut(origin, other);
+  CHECK(ring.ask(stands_in, "a=1", Level::kDcQuorum) == "0 OK");
+  CHECK(writes_compared(ring, stands_in) == 1);
+  CHECK(ring.stores[other]->registers["a"].value == "1");
+}
+
+TEST_CASE("an origin that was cut off asks until it has what was written without it") {
+  SmallRing ring;
+  NodeIndex origin = origin_of(ring, "a");
+  auto one = static_cast<NodeIndex>((origin + 1) % 3);
+  auto two = static_cast<NodeIndex>((origin + 2) % 3);
+  ring.pass(2000);
+  ring.cut(origin, one);
+  ring.cut(origin, two);
+  ring.pass(1000);
+  ring.join(origin, one);
+  ring.join(origin, two);
+  ring.pass(2200);
+  // A link that is new to one side alone: the other has stood without.
+  ring.cut(one, origin);
+  ring.join(one, origin);
+  ring.pass(200);
+  CHECK(ring.ask(origin, "a=1", Level::kDcQuorum) == "0 OK");
+  CHECK(writes_compared(ring, origin) == 1);
+  ring.pass(3000);
+  CHECK(ring.ask(origin, "a=2", Level::kDcQuorum) == "0 OK");
+  CHECK(writes_compared(ring, origin) == 1);
+}
+
+TEST_CASE("an origin that was stopped asks before it writes") {
+  SmallRing ring;
+  NodeIndex origin = origin_of(ring, "a");
+  ring.pass(2000);
+  ring.now.mono_us += 400 * kMicrosPerMs;
+  ring.now.unix_ms += 400;
+  CHECK(ring.ask(origin, "a=1", Level::kDcQuorum) == "0 OK");
+  CHECK(writes_compared(ring, origin) == 1);
 }
 
 TEST_CASE("a write that was sent and lost is tried elsewhere only when that is harmless") {

@@ -71,6 +71,22 @@ TEST_CASE("a peer that was never heard of, or a lane of it, holds everything bac
   CHECK(example.frontier.published(stamp) == 0);
 }
 
+TEST_CASE("what is known of this data center does not wait for another one") {
+  Topology topology;
+  REQUIRE(Topology::make(
+              {{"dc", "r1", {0}, "h", 1}, {"dc", "r2", {0}, "h", 2}, {"far", "r1", {0}, "h", 3}},
+              &topology)
+              .empty());
+  Frontier frontier{topology, 0};
+  frontier.peer_seen(1, 1, 1, 0);
+  frontier.mark(1, 1, 0, kLead + 100, 0);
+  CHECK(frontier.known_near(kLead + 200) == 0);  // Its predecessor may have written.
+  frontier.pulled(2, kLead + 100, {{1, 1}});
+  CHECK(frontier.known_near(kLead + 200) == kLead + 100);
+  CHECK(frontier.known_near(kLead + 50) == kLead + 50);
+  CHECK(frontier.published(kLead + 200) == 0);
+}
+
 TEST_CASE("marks do not go back, and those of another incarnation say nothing") {
   Example example;
   example.settle(kLead + 100);

@@ -177,6 +177,10 @@ class SmallRing {
     cut_.insert({a, b});
     cut_.insert({b, a});
   }
+  void join(NodeIndex a, NodeIndex b) {
+    cut_.erase({a, b});
+    cut_.erase({b, a});
+  }
 
   // The answer of a request, once there is one: its outcome's digit and its bytes.
   void begin(NodeIndex node, const std::string& command, Level level, bool repeatable = false) {

@@ -2,8 +2,10 @@
 //
 // What must hold while clients are at work. With every answer: a read shows only what some client
 // wrote; at a quorum level whoever runs it knows all that a quorum had acknowledged, and all that a
-// safe read had shown; what a quorum acknowledged is held by one; while the ring is healthy a
-// counter gives each number once, a queue each element, and a lock has one winner in a data center.
+// safe read had shown; what a quorum acknowledged is held by one; whoever runs a quorum write knows
+// what quorum writes here were acknowledged before, unless something is amiss that it cannot see;
+// while the ring is healthy a counter gives each number once, a queue each element, and a lock has
+// one winner in a data center.
 // All along: a node that says to know everything up to a stamp does. checks_end.cc has what must
 // hold at the end.
 #include <algorithm>
@@ -47,8 +49,8 @@ bool World::was_written_meanwhile(const std::string& key, const HeldKey& held, c
   });
 }
 
-// What a node that is about to run a read should know and does not; empty: nothing. Racks compare
-// what commands can see, so that of what was removed since there need not be a trace.
+// What a node that is about to run a request should know and does not; empty: nothing. Racks
+// compare what commands can see, so that of what was removed since there need not be a trace.
 std::string World::unseen(NodeIndex node, const Op& op) {
   std::map<std::string, HeldKey> held;
   for (const auto& [key, due] : op.must_see) {
@@ -59,14 +61,14 @@ std::string World::unseen(NodeIndex node, const Op& op) {
     if (was_written_meanwhile(key, at->second, op, due)) continue;
     note_frame(node, "holds", processes_[node].engine->state_of(key));
     return "request " + std::to_string(op.id) + " at " + std::string(level_name(op.level)) +
-           " read " + key + " on node " + std::to_string(node) + ", which did not know the write " +
-           std::to_string(due.write.stamp) + " of " + due.write.place + " that request " +
-           std::to_string(due.op) + " had told of";
+           (op.write ? " wrote " : " read ") + key + " on node " + std::to_string(node) +
+           ", which did not know the write " + std::to_string(due.write.stamp) + " of " +
+           due.write.place + " that request " + std::to_string(due.op) + " had told of";
   }
   return {};
 }
 
-// A read may have run on several nodes, and a last time on each.
+// A read may have run on several nodes, and a last time on each; a write runs once.
 void World::check_seen(const Op& op) {
   if (op.unseen.empty()) return;
   for (const auto& [node, what] : op.unseen) {
@@ -82,7 +84,9 @@ void World::check_answer(const Op& op, const std::string& reply) {
     if (is_safe(op.level) && op.unseen.size() == 1) make_due(op);
     return;
   }
-  if (op.healthy != 0 && op.healthy == health()) check_once(op, reply);
+  bool is_healthy = op.healthy != 0 && op.healthy == health();
+  if (is_healthy || op.saw_amiss) check_seen(op);
+  if (is_healthy) check_once(op, reply);
   check_held(op);
   make_due(op);
 }

@@ -25,6 +25,18 @@ void World::upset() {
   upset_us_ = now_us_;
 }
 
+bool World::sees_all_well(NodeIndex node) const {
+  const Process& process = processes_[node];
+  for (NodeIndex peer = 0; peer < processes_.size(); ++peer) {
+    if (topology_.node(peer).dc_index != topology_.node(node).dc_index) continue;
+    if (!process.steward->view()->nodes[peer].may_write()) return false;
+    for (const auto& lane : process.lanes) {
+      if (peer != node && !lane->is_linked(peer)) return false;
+    }
+  }
+  return true;
+}
+
 uint64_t World::health() {
   // For views to be told to all lanes.
   constexpr int64_t kTellUs = 10 * kMs;

@@ -106,10 +106,11 @@ struct Op {
   NodeIndex node = kNoNode;  // That the client spoke to.
   int lane = -1;             // Of it; -1: any.
   int64_t began_us = 0;
-  int64_t ended_us = -1;  // -1: never; the node died.
-  bool done = false;      // Answered with the outcome kDone.
-  bool refused = false;   // Answered that nothing was or will be applied.
-  uint64_t healthy = 0;   // The ring was healthy when it began: the number of that time. 0: not.
+  int64_t ended_us = -1;   // -1: never; the node died.
+  bool done = false;       // Answered with the outcome kDone.
+  bool refused = false;    // Answered that nothing was or will be applied.
+  bool saw_amiss = false;  // Who ran this quorum write knew that not all was well.
+  uint64_t healthy = 0;    // The ring was healthy when it began: the number of that time. 0: not.
   std::vector<std::pair<std::string, Due>> must_see;  // By key.
   std::map<NodeIndex, std::string> unseen;  // What was amiss when a read last ran on a node.
   std::map<std::string, HeldKey> shown;     // By key: what was there when a read ran.

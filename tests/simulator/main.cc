@@ -110,6 +110,7 @@ constexpr Control kControls[] = {
     {dyno::PlantedFault::kLiveDigestsOnly, "live digests only"},
     {dyno::PlantedFault::kServesEmpty, "serves empty", Scene::kLostWithMemory},
     {dyno::PlantedFault::kOneDonor, "one donor", Scene::kLostWithMemory},
+    {dyno::PlantedFault::kBlindWrites, "blind writes"},
     {dyno::PlantedFault::kHintCounts, "hint counts"},
     {dyno::PlantedFault::kSkippedCounts, "skipped counts"},
     {dyno::PlantedFault::kAliveVersions, "alive versions", Scene::kSlowRemovals},

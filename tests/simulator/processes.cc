@@ -289,7 +289,8 @@ std::optional<std::string> World::run_op(NodeIndex node, uint64_t id, const std:
   Process& process = processes_[node];
   process.engine->set_time(now_of(node).unix_ms);
   Op& op = ledger_.ops.at(id);
-  if (!op.write) op.unseen[node] = unseen(node, op);
+  if (!op.write || !op.must_see.empty()) op.unseen[node] = unseen(node, op);
+  op.saw_amiss |= op.write && op.level != Level::kDcOne && !sees_all_well(node);
   std::optional<std::string> reply = process.engine->run(command);
   *frames = process.engine->take_written();
   if (!reply) {
@@ -400,6 +401,7 @@ void World::collect_probes(const Process& process) {
     probe("request forwarded", counts.forwarded);
     probe("request failed over", counts.failed_over);
     probe("read compared", counts.compared);
+    probe("write compared first", counts.writes_compared);
     probe("read merged a state", counts.states_merged);
     probe("read was overtaken", counts.asked_whole);
     probe("read found a rack behind", counts.racks_behind);

@@ -231,15 +231,19 @@ void World::submit(Op op) {
   on(node, 0, [this, id] { issue(id); });
 }
 
-// What whoever reads from now on has to know.
+// What whoever runs it from now on has to know; of a write, what a quorum write of its own data
+// center wrote.
 void World::gather_dues(Op* op) {
   uint16_t dc = topology_.node(op->node).dc_index;
-  if (op->write || op->level == Level::kDcOne || topology_.dcs()[dc].racks.size() < 2) return;
+  if (op->level == Level::kDcOne || topology_.dcs()[dc].racks.size() < 2) return;
   for (const std::string& key : op->keys) {
     auto history = ledger_.keys.find(key);
     if (history == ledger_.keys.end()) continue;
     for (const auto& [where, due] : history->second.dues) {
       if (where.first != dc && op->level != Level::kDcEachSafeQuorum) continue;
+      const Op& teller = ledger_.ops.at(due.op);
+      bool is_near_write = teller.write && topology_.node(teller.node).dc_index == dc;
+      if (op->write && !is_near_write) continue;
       op->must_see.emplace_back(key, due);
     }
   }
@@ -248,9 +252,7 @@ void World::gather_dues(Op* op) {
 void World::issue(uint64_t id) {
   Op& op = ledger_.ops.at(id);
   op.began_us = now_us_;
-  bool is_once = op.write && (op.family == Family::kCounter || op.family == Family::kQueue ||
-                              op.family == Family::kLock);
-  if (is_once && op.level != Level::kDcOne) op.healthy = health();
+  if (op.write && op.level != Level::kDcOne) op.healthy = health();
   gather_dues(&op);
   note(op.keys.front(), "node " + std::to_string(op.node) + " gets request " + std::to_string(id) +
                             " at " + std::string(level_name(op.level)) + ": " + op.verb + " " +

@@ -217,6 +217,8 @@ class World {
   [[nodiscard]] bool is_whole() const;
   // Something happened that may change where requests run.
   void upset();
+  // Of the nodes of its data center, all take writes and are linked with it.
+  [[nodiscard]] bool sees_all_well(NodeIndex node) const;
   // Nobody sees anything amiss: the number of the time since when. 0: somebody does.
   [[nodiscard]] uint64_t health();
 
