@@ -6,6 +6,22 @@
 #include "src/ring_node.h"
 
 namespace dyno {
+namespace {
+
+// Writes that lost, by the type of their key.
+void add_conflicts(Replica& replica, Section* s) {
+  Replica::Counts& counts = replica.counts();
+  int64_t conflicts = counts.type_conflicts.load();
+  for (const auto& count : counts.conflicts) conflicts += count.load();
+  s->add("ring_conflicts", conflicts);
+  for (size_t type = 0; type < counts.conflicts.size(); ++type) {
+    std::string name("ring_conflicts_");
+    s->add(name.append(type_name(static_cast<Type>(type))), counts.conflicts[type].load());
+  }
+  s->add("ring_conflicts_type", counts.type_conflicts.load());
+}
+
+}  // namespace
 
 void add_ring(RingNode& ring, std::string* text) {
   Section s(text, "Ring");
@@ -65,16 +81,9 @@ void add_ring(RingNode& ring, std::string* text) {
   add("ring_requests_await_disk", figures.parked_runs);
   add("ring_messages_awaited_disk", figures.held_messages);
   add("ring_messages_held_bytes", figures.held_bytes);
-  Replica::Counts& counts = ring.replica().counts();
-  int64_t conflicts = counts.type_conflicts.load();
-  for (const auto& count : counts.conflicts) conflicts += count.load();
-  s.add("ring_conflicts", conflicts);
-  for (size_t type = 0; type < counts.conflicts.size(); ++type) {
-    std::string name("ring_conflicts_");
-    s.add(name.append(type_name(static_cast<Type>(type))), counts.conflicts[type].load());
-  }
-  s.add("ring_conflicts_type", counts.type_conflicts.load());
+  add_conflicts(ring.replica(), &s);
   add("ring_old_data_dropped", ring.drops());
+  Replica::Counts& counts = ring.replica().counts();
   s.add("ring_tombstones", counts.tombstones.load());
   s.add("ring_facts_applied", counts.applied_facts.load());
 }

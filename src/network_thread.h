@@ -151,6 +151,7 @@ class NetworkThread {
   void hold_for_others(Client& client);
   void release_held();
   void pause(Client& client);
+  void resume(Client& client);
   void resume_all();
   // The same but for those whose values are still on their way.
   void resume_ready();

@@ -27,12 +27,12 @@ void NetworkThread::resume_ready() {
   // Before looking: what comes afterwards is told again.
   if (!paused.empty()) awaits_disk_.store(true);
   for (Client* client : paused) {
-    if (client->awaits_disk && spill_ != nullptr && spill_->is_reading(client->awaited)) {
+    bool waits = client->awaits_disk && spill_ != nullptr && spill_->is_reading(client->awaited);
+    if (waits) {
       paused_.push_back(client);
-      continue;
+    } else {
+      resume(*client);
     }
-    client->paused = false;
-    schedule(*client);
   }
 }
 

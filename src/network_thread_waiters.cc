@@ -35,16 +35,18 @@ void NetworkThread::resume_paused() {
 }
 
 void NetworkThread::resume_all() {
-  for (Client* client : paused_) {
-    client->paused = false;
-    schedule(*client);
-  }
+  for (Client* client : paused_) resume(*client);
   paused_.clear();
 }
 
 void NetworkThread::pause(Client& client) {
   client.paused = true;
   paused_.push_back(&client);
+}
+
+void NetworkThread::resume(Client& client) {
+  client.paused = false;
+  schedule(client);
 }
 
 void NetworkThread::served(uint64_t id, const std::shared_ptr<Waiter>& waiter) {
