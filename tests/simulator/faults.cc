@@ -27,11 +27,12 @@ void World::upset() {
 
 bool World::sees_all_well(NodeIndex node) const {
   const Process& process = processes_[node];
-  for (NodeIndex peer = 0; peer < processes_.size(); ++peer) {
+  if (!process.steward->view()->nodes[node].may_write()) return false;
+  for (NodeIndex peer : topology_.node(node).sharers) {
     if (topology_.node(peer).dc_index != topology_.node(node).dc_index) continue;
     if (!process.steward->view()->nodes[peer].may_write()) return false;
     for (const auto& lane : process.lanes) {
-      if (peer != node && !lane->is_linked(peer)) return false;
+      if (!lane->is_linked(peer)) return false;
     }
   }
   return true;

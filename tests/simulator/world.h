@@ -217,7 +217,7 @@ class World {
   [[nodiscard]] bool is_whole() const;
   // Something happened that may change where requests run.
   void upset();
-  // Of the nodes of its data center, all take writes and are linked with it.
+  // The node and its replicas in its data center take writes, and it is linked with them.
   [[nodiscard]] bool sees_all_well(NodeIndex node) const;
   // Nobody sees anything amiss: the number of the time since when. 0: somebody does.
   [[nodiscard]] uint64_t health();
