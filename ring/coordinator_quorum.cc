@@ -74,7 +74,8 @@ void Coordinator::go_on(uint64_t id, Operation& op) {
     return finish(id, Outcome::kDone, std::move(op.reply));
   }
   if (!op.quorum.possible()) return give_up(id, op);
-  if (op.phase == Phase::kComparing) compare_more(id, op, false);
+  // Nobody else may take a write over while it waits for a slow rack.
+  if (op.phase == Phase::kComparing) compare_more(id, op, op.request.write);
 }
 
 // Asks as many racks as are still lacking, or all of them.

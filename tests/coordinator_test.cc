@@ -160,6 +160,22 @@ TEST_CASE("who stands in for the origin knows what a quorum had acknowledged bef
   CHECK(ring.stores[other]->registers["a"].value == "1");
 }
 
+TEST_CASE("a write that asks first does not wait for a slow rack") {
+  SmallRing ring;
+  NodeIndex origin = origin_of(ring, "a");
+  auto one = static_cast<NodeIndex>((origin + 1) % 3);
+  auto two = static_cast<NodeIndex>((origin + 2) % 3);
+  for (NodeIndex slow : {one, two}) {
+    ring.pass(2000);
+    ring.now.mono_us += 400 * kMicrosPerMs;
+    ring.now.unix_ms += 400;
+    ring.hold(slow, origin);
+    CHECK(ring.ask(origin, "a=1", Level::kDcQuorum) == "0 OK");
+    ring.release();
+  }
+  CHECK(writes_compared(ring, origin) == 2);
+}
+
 TEST_CASE("an origin that was cut off asks until it has what was written without it") {
   SmallRing ring;
   NodeIndex origin = origin_of(ring, "a");

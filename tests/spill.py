@@ -94,7 +94,7 @@ def every_type_is_changed_on_disk():
             failures.append("client %d: %r" % (seed, error))
 
     # Whoever has not been used for a second would go first otherwise, which none of these keys is.
-    # A process without data counts 12 MB, most of it RocksDB's.
+    # What stays in memory takes some 12 MB: the process itself, RocksDB, and all keys.
     options = ["--memory-maxmemory", "18mb", "--memory-maxmemory-policy", "allkeys-random"]
     with spilling(options) as node, node.client() as client:
         fill(client, 20000)
