@@ -6,6 +6,8 @@ disk, ten times memory   A node whose memory holds a tenth of its values (storag
                          the keys, and reads of keys that never existed.
 disk, restart            From the start of a process to its first reply from its data: durable,
                          killed while idle, beside redis-server with a snapshot and with a log.
+disk, everysec                          Writes of a durable node beside those of one in memory.
+disk, always                            Writes that wait for the disk, beside redis-server's.
 """
 
 import os
@@ -24,6 +26,7 @@ KEY_BYTES = VALUE_BYTES + 60
 TIMES = 10
 HOT = "hotspot:0.02:0.9"
 READS_GOAL, ABSENT_GOAL, RESTART_GOAL = 0.5, 0.9, 20
+EVERYSEC_GOAL, ALWAYS_GOAL = 0.7, 2
 RESTART_SECONDS = 600
 
 
@@ -36,6 +39,8 @@ class DiskRows:
         try:
             self.run_spill("disk, ten times memory")
             self.run_restart("disk, restart")
+            self.run_everysec("disk, everysec")
+            self.run_always("disk, always")
         except (OSError, subprocess.SubprocessError) as error:
             self.comparison.fail("disk", str(error))
 
@@ -84,6 +89,51 @@ class DiskRows:
         ratio = statistics.median(ours[0] / all_of[0] for all_of, ours in rounds)
         shown = [f"{each:,.0f}" for each in (memory, disk)]
         self.comparison.report(name, "requests/s", *shown, ratio, goal, True)
+
+    # --- Durable writes
+
+    def run_everysec(self, name):
+        if not self.comparison.wanted(name):
+            return
+        running = []
+        try:
+            running.append(start_node(self.arguments))
+            running.append(self.start_durable("everysec"))
+            print(f"{'':<34} {'':<15} {'memory':>11} {'everysec':>11}", flush=True)
+            for pipeline in (1, 16):
+                row = f"{name}, SET P={pipeline}"
+                self.ratio_row(row, running, self.sets(pipeline), EVERYSEC_GOAL)
+        finally:
+            for node in running:
+                node.stop()
+
+    def run_always(self, name):
+        if not self.comparison.wanted(name):
+            return
+        path = os.path.join(self.folder, "always")
+        os.makedirs(path)
+        words = [self.arguments.redis, "--port", "PORT", "--bind", "127.0.0.1", "--dir", path]
+        words += ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
+        running = []
+        try:
+            running.append(start_process(words))
+            self.await_reply(running[0])
+            running.append(self.start_durable("always"))
+            print(f"{'':<34} {'':<15} {'redis':>11} {'dyno':>11}", flush=True)
+            for pipeline in (1, 16):
+                row = f"{name}, SET P={pipeline}"
+                self.ratio_row(row, running, self.sets(pipeline), ALWAYS_GOAL)
+        finally:
+            for node in running:
+                node.stop()
+
+    def start_durable(self, fsync):
+        path = os.path.join(self.folder, fsync + "-dyno")
+        flags = ["--storage-mode", "durable", "--storage-path", path, "--storage-fsync", fsync]
+        return start_node(self.arguments, *flags)
+
+    def sets(self, pipeline):
+        return ["-t", "set", "-d", "32", "-r", str(self.arguments.keys), "-P", str(pipeline)]
 
     # --- Restart
 
