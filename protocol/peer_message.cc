@@ -55,7 +55,8 @@ std::string_view kind_name(MessageKind kind) {
                                                 "pull",          "pull-answer",
                                                 "relay",         "relayed",
                                                 "unrelayed",     "ranges",
-                                                "ranges-answer", "compressed"};
+                                                "ranges-answer", "compressed",
+                                                "doubt"};
   auto index = static_cast<size_t>(kind);
   return index < std::size(kNames) ? kNames[index] : "unknown";
 }

@@ -67,6 +67,7 @@ enum class MessageKind : uint8_t {
   kRanges = 25,
   kRangesAnswer = 26,
   kCompressed = 27,
+  kDoubt = 28,
 };
 [[nodiscard]] std::string_view kind_name(MessageKind kind);
 

@@ -289,7 +289,7 @@ void Coordinator::set_view(SharedView view) {
 }
 
 void Coordinator::peer_link_changed(NodeIndex node) {
-  if (is_near(node)) disturb();
+  if (topology_.node(node).dc_index == topology_.node(self_).dc_index) disturb();
 }
 
 void Coordinator::link_down(Now now, NodeIndex node) {

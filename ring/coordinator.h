@@ -116,7 +116,7 @@ class Coordinator {
   void handle_acknowledged(NodeIndex from, const StreamSender::Acknowledged& acks);
   void link_up(NodeIndex node);
   void link_down(Now now, NodeIndex node);
-  // A replica's link to this node is new, or gone.
+  // The link of a node of this data center to this one is new, or gone.
   void peer_link_changed(NodeIndex node);
   void set_view(SharedView view);
 

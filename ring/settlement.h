@@ -14,7 +14,8 @@
 //   settled    all is well, and everything up to `disturbed` has arrived here (View::known)
 //
 // Amiss is: not to be well; a link that breaks or is new, in either direction, since who dials has
-// stood without; and to have been stopped, after which others may have been asked for a while. What
+// stood without; to be told by a node of the data center that it does not take this one for well
+// (steward.h); and to have been stopped, after which others may have been asked for a while. What
 // one lane sees the others hear by the view. Two nodes may still think themselves settled for as
 // long as a fault goes unseen.
 #pragma once
@@ -33,9 +34,12 @@ class Settlement {
  public:
   // Something was amiss until now; `clock` is the node's. Returns the stamp for the other lanes.
   Stamp disturb(Stamp clock) {
-    Stamp lead = static_cast<Stamp>(HybridClock::kLeadMaxMs) << kStampMsShift;
-    disturbed_ = std::max(disturbed_, clock + lead);
+    disturbed_ = std::max(disturbed_, reach(clock));
     return disturbed_;
+  }
+  // No write of before that time, by `clock`, has a later stamp.
+  [[nodiscard]] static Stamp reach(Stamp clock) {
+    return clock + (static_cast<Stamp>(HybridClock::kLeadMaxMs) << kStampMsShift);
   }
   // What the steward tells of all lanes, and of what has arrived.
   void hear(Stamp disturbed, Stamp known) {

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "protocol/check.h"
+#include "ring/settlement.h"
 
 namespace dyno {
 
@@ -95,7 +96,8 @@ Handled Steward::handle_answer(Now now, NodeIndex from, const PeerMessage& messa
 
 bool Steward::is_question(MessageKind kind) {
   return kind == MessageKind::kHeartbeat || kind == MessageKind::kRanges ||
-         kind == MessageKind::kDigests || kind == MessageKind::kList || kind == MessageKind::kPull;
+         kind == MessageKind::kDigests || kind == MessageKind::kList ||
+         kind == MessageKind::kPull || kind == MessageKind::kDoubt;
 }
 
 Handled Steward::handle_question(Now now, LinkId link, const PeerMessage& message) {
@@ -111,6 +113,10 @@ Handled Steward::handle_question(Now now, LinkId link, const PeerMessage& messag
       write_message(MessageKind::kHeartbeatAnswer, message.id, heartbeat, out);
       return Handled::kDone;
     }
+    case MessageKind::kDoubt:
+      if (!message.body.empty()) return Handled::kBroken;
+      disturb(Settlement::reach(store_.clock()));
+      return Handled::kDone;
     case MessageKind::kRanges: {
       Ranges ranges;
       if (!read_body(message.body, &ranges) || !AntiEntropy::may_be_asked(ranges))
@@ -173,10 +179,14 @@ void Steward::handle_note(const Note& note) {
     is_superseded_ = true;
     make_view();
   } else if (const auto* disturbed = std::get_if<Disturbed>(&note)) {
-    if (disturbed->until <= disturbed_) return;
-    disturbed_ = disturbed->until;
-    make_view();
+    disturb(disturbed->until);
   }
+}
+
+void Steward::disturb(Stamp until) {
+  if (until <= disturbed_) return;
+  disturbed_ = until;
+  make_view();
 }
 
 void Steward::handle_timeout(Now now) {
@@ -200,9 +210,14 @@ void Steward::look_at_peers(Now now) {
     if (node == self_) continue;
     bootstrap_.heard(node, state_of(node), completeness_.can_fill(node));
     if (!detector_.is_due(now, node)) continue;
+    std::string* out = &outbox_.to_nodes[node];
+    bool is_near = topology_.node(node).dc_index == topology_.node(self_).dc_index;
+    if (is_near && !View::may_write(state_of(node))) {
+      write_message_bytes(MessageKind::kDoubt, kSkip, 0, {}, out);
+    }
     Heartbeat heartbeat = detector_.heartbeat(now, node);
     tell_own(&heartbeat);
-    write_message(MessageKind::kHeartbeat, 0, heartbeat, &outbox_.to_nodes[node]);
+    write_message(MessageKind::kHeartbeat, 0, heartbeat, out);
   }
 }
 

@@ -79,6 +79,8 @@ class Steward {
  private:
   [[nodiscard]] std::vector<KnownNode> known() const;
   void look_at_peers(Now now);
+  // Every lane compares what was written until now.
+  void disturb(Stamp until);
   [[nodiscard]] NodeState state_of(NodeIndex node) const;
   [[nodiscard]] bool may_pull_from(NodeIndex node) const;
   void tell_own(Heartbeat* heartbeat) const;

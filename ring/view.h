@@ -27,14 +27,16 @@ enum class NodeState : uint8_t {
 [[nodiscard]] std::string_view node_state_name(NodeState state);
 
 struct View {
+  [[nodiscard]] static bool may_write(NodeState state) {
+    return state == NodeState::kNormal || state == NodeState::kWritesOnly;
+  }
+
   struct NodeView {
     NodeState state = NodeState::kDown;
     uint32_t incarnation = 0;     // 0: never heard of.
     int64_t clock_offset_ms = 0;  // Its wall clock minus this node's.
 
-    [[nodiscard]] bool may_write() const {
-      return state == NodeState::kNormal || state == NodeState::kWritesOnly;
-    }
+    [[nodiscard]] bool may_write() const { return View::may_write(state); }
     [[nodiscard]] bool may_read() const {
       return state == NodeState::kNormal || state == NodeState::kFenced;
     }

@@ -209,6 +209,37 @@ TEST_CASE("an origin that was stopped asks before it writes") {
   CHECK(writes_compared(ring, origin) == 1);
 }
 
+TEST_CASE("an origin that another takes for dead asks before it writes") {
+  SmallRing ring;
+  NodeIndex origin = origin_of(ring, "a");
+  ring.pass(2000);
+  std::string doubt;
+  write_message_bytes(MessageKind::kDoubt, kSkip, 0, {}, &doubt);
+  ring.say(static_cast<NodeIndex>((origin + 1) % 3), origin, doubt);
+  ring.pass(200);
+  CHECK(ring.ask(origin, "a=1", Level::kDcQuorum) == "0 OK");
+  CHECK(writes_compared(ring, origin) == 1);
+  ring.pass(3000);
+  CHECK(ring.ask(origin, "a=2", Level::kDcQuorum) == "0 OK");
+  CHECK(writes_compared(ring, origin) == 1);
+}
+
+TEST_CASE("who is not taken for one that takes writes is told so") {
+  SmallRing ring;
+  ring.pass(2000);
+  auto disturbed = [&] { return ring.stewards[0]->view()->disturbed; };
+  ring.stewards[0]->wish(NodeState::kStandby);
+  ring.pass(500);
+  Stamp before = disturbed();
+  ring.pass(500);
+  CHECK(stamp_ms(disturbed()) - stamp_ms(before) >= 400);
+  ring.stewards[0]->wish(NodeState::kNormal);
+  ring.pass(500);
+  before = disturbed();
+  ring.pass(500);
+  CHECK(disturbed() == before);
+}
+
 TEST_CASE("a write that was sent and lost is tried elsewhere only when that is harmless") {
   for (bool repeatable : {false, true}) {
     SmallRing ring;

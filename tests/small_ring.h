@@ -160,6 +160,11 @@ class SmallRing {
     for (auto& [link, bytes] : std::exchange(held_, {})) carry(link.first, link.second, bytes);
     settle();
   }
+  // What the driver of the one's link to the other never said.
+  void say(NodeIndex from, NodeIndex to, const std::string& bytes) {
+    carry(from, to, bytes);
+    settle();
+  }
   // All values of the node are in memory.
   void bring_back(NodeIndex node) {
     stores[node]->away.clear();
