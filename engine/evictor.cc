@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <mutex>
 #include <string>
 
 #include "engine/access_clock.h"
@@ -253,6 +254,21 @@ std::optional<Evictor::Candidate> Evictor::find_worst(int64_t now_ms) {
     if (!sample(&candidates, samples, now_ms) && candidates.empty()) return std::nullopt;
   }
   return candidates.take_worst();
+}
+
+std::optional<Evictor::Candidate> Evictor::find_worst_near(SlotIndex index, uint32_t position,
+                                                           int64_t now_ms) const {
+  std::optional<Candidate> worst;
+  Slot& slot = executor_.keyspace().slot(index);
+  const std::lock_guard lock(slot.lock);
+  slot.table.scan(position, 1, [&](const uint64_t* word) {
+    if (EntryTable::flags(*word) & kWordCold) return;
+    const Entry* entry = EntryTable::node(*word);
+    int64_t s = score(entry, now_ms);
+    if (s < 0 || (worst && s <= worst->score)) return;
+    worst = Candidate{s, entry->db(), std::string(entry->key())};
+  });
+  return worst;
 }
 
 bool Evictor::evict_one(int64_t now_ms) {

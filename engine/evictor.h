@@ -39,6 +39,11 @@ class Evictor {
   // The key that is to go next, as far as is known: it may have been used or removed since it was
   // looked at. Nothing when there is none. No slot is locked by the caller.
   [[nodiscard]] std::optional<Candidate> find_worst(int64_t now_ms);
+  // The same among the few keys that lie around that position of a slot.
+  [[nodiscard]] std::optional<Candidate> find_worst_near(SlotIndex slot, uint32_t position,
+                                                         int64_t now_ms) const;
+  // How much the policy would like the key to go; -1 when it may not. Its slot is locked.
+  [[nodiscard]] int64_t score(const Entry* entry, int64_t now_ms) const;
 
   // Bytes beside the data set that count, e.g. of clients' buffers. Set before the threads start.
   void set_other_bytes(int64_t (*read)(void*), void* argument) {
@@ -66,8 +71,6 @@ class Evictor {
   // Up to `wanted` of a slot's keys, from a random place on; the slot is locked.
   [[nodiscard]] size_t gather(const Slot& slot, uint32_t position, size_t wanted,
                               Batch* batch) const;
-  // How much the policy would like the key to go; -1 when it may not.
-  [[nodiscard]] int64_t score(const Entry* entry, int64_t now_ms) const;
   [[nodiscard]] bool only_volatile() const;
   [[nodiscard]] EvictionPolicy policy() const;
 

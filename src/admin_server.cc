@@ -17,6 +17,7 @@
 #include "src/admin_pages.h"
 #include "src/event_loop.h"
 #include "src/listen_address.h"
+#include "src/thread_name.h"
 
 namespace dyno {
 namespace {
@@ -96,6 +97,7 @@ std::optional<std::string> AdminServer::start(const std::string& text) {
 }
 
 void AdminServer::run() {
+  name_thread("admin");
   std::vector<pollfd> polled;
   while (!stopping_.load()) {
     polled.clear();

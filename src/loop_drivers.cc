@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "src/network_thread.h"
+#include "src/thread_name.h"
 
 namespace dyno {
 namespace {
@@ -49,6 +50,7 @@ void LoopDrivers::hand_out(Drive drive) {
 }
 
 void LoopDrivers::drive() {
+  name_thread("network");
   std::unique_lock lock(mutex_);
   for (;;) {
     ++idle_;
@@ -64,6 +66,7 @@ void LoopDrivers::drive() {
 }
 
 void LoopDrivers::watch() {
+  name_thread("watch");
   std::vector<uint64_t> seen(loops_.size());
   int quiet_looks = 0;
   std::unique_lock lock(mutex_);

@@ -11,6 +11,7 @@
 #include "src/client.h"
 #include "src/event_loop.h"
 #include "src/server.h"
+#include "src/thread_name.h"
 
 namespace dyno {
 namespace {
@@ -23,6 +24,9 @@ constexpr size_t kBatchBytesMax = size_t{1} << 20;
 // How long keys are looked at for a batch: most may have to stay, or be cold already.
 constexpr int64_t kGatherUs = 20'000;
 constexpr size_t kReadKeysMax = 32;
+// What is left to one reader, however many others have nothing to do: to wake one costs as much as
+// to read a value that the system has in memory.
+constexpr size_t kReadKeysMin = 4;
 // Failures to be told that are remembered.
 constexpr size_t kFailuresMax = 1024;
 constexpr auto kLookEvery = std::chrono::milliseconds(100);
@@ -33,6 +37,10 @@ constexpr auto kRetryAfter = std::chrono::milliseconds(500);
 // How long values stay that came back, and how many are known as such.
 constexpr int64_t kStayUs = 100'000;
 constexpr size_t kArrivedMax = 4096;
+// How many are known, longer, as what is likely to go again, and how many of these are looked at
+// between two searches.
+constexpr size_t kReturnedMax = size_t{1} << 17;
+constexpr int kLooksPerSearch = 16;
 // How long a read waits for room; then memory passes its limit by what it reads.
 constexpr int kRoomWaitMs = 50;
 
@@ -139,7 +147,8 @@ bool Spill::want(SlotIndex slot, int db, std::string_view name) {
   std::lock_guard lock(mutex_);
   if (!wanted_.emplace(thread_wanted, true).second) return false;
   queue_.push_back(thread_wanted);
-  wake_readers_.notify_one();
+  // A reader that leaves some to others wakes them.
+  if (queue_.size() == 1) wake_readers_.notify_one();
   return true;
 }
 
@@ -184,6 +193,7 @@ bool Spill::is_stopping() const {
 }
 
 void Spill::move() {
+  name_thread("mover");
   std::unique_lock lock(mutex_);
   int64_t full_since_us = monotonic_us();
   while (wait_to_move(lock)) {
@@ -233,13 +243,14 @@ Spill::Batch Spill::gather() {
   int64_t now_ms = unix_time_ms();
   int64_t end_us = monotonic_us() + kGatherUs;
   while (batch.size() < kBatchKeysMax && bytes < kBatchBytesMax && monotonic_us() < end_us) {
-    std::optional<Evictor::Candidate> worst = coldest_.find_worst(now_ms);
+    std::optional<Evictor::Candidate> worst = next_candidate(now_ms);
     if (!worst) break;
     SlotIndex index = server_.keyspace().hash(worst->key).slot();
     if (!seen.insert({index, worst->db, worst->key}).second) continue;
     std::lock_guard lock(server_.keyspace().slot(index).lock);
     LiveKey live(server_.executor(), worst->db, worst->key, INT64_MIN);
     if (!live.key().exists() || live.key().is_cold()) continue;
+    if (coldest_.score(live.key().entry(), now_ms) < worst->score) continue;
     ValueStore::Leaving leaving;
     if (!values_.mark(live.key(), &leaving.mark)) continue;
     leaving.name = {index, worst->db, std::move(worst->key)};
@@ -249,11 +260,32 @@ Spill::Batch Spill::gather() {
   return batch;
 }
 
+std::optional<Evictor::Candidate> Spill::next_candidate(int64_t now_ms) {
+  while (looks_ > 0 && !returned_.empty()) {
+    --looks_;
+    Place place = returned_.front();
+    returned_.pop_front();
+    auto worst = coldest_.find_worst_near(place.slot, place.position, now_ms);
+    if (worst && worst->score >= bar_) return worst;
+  }
+  auto worst = coldest_.find_worst(now_ms);
+  // Clocks tick in seconds: what a search finds is hardly better than what is one of them younger.
+  if (worst) bar_ = worst->score - 1;
+  looks_ = kLooksPerSearch;
+  return worst;
+}
+
 Spill::Names Spill::names_to_stay() {
   Names names;
   int64_t since_us = monotonic_us() - kStayUs;
   std::lock_guard lock(mutex_);
-  while (!arrived_.empty() && arrived_.front().first < since_us) arrived_.pop_front();
+  while (!arrived_.empty() && arrived_.front().first < since_us) {
+    const ColdName& name = arrived_.front().second;
+    if (returned_.size() >= kReturnedMax) returned_.pop_front();
+    uint64_t inner = server_.keyspace().hash(name.text).inner;
+    returned_.push_back({name.slot, position_in_slot(inner, name.db)});
+    arrived_.pop_front();
+  }
   for (const auto& [_, name] : arrived_) names.insert(name);
   return names;
 }
@@ -293,18 +325,25 @@ void Spill::let_go(SlotIndex slot, int db, std::string_view name) {
 // --- The readers --------------------------------------------------------------------------------
 
 void Spill::read() {
+  name_thread("reader");
   std::vector<ColdName> names;
   std::vector<RocksStore::KeyRead> reads;
   std::unique_lock lock(mutex_);
   for (;;) {
+    ++idle_readers_;
     wake_readers_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    --idle_readers_;
     if (stopping_) return;
     names.clear();
-    while (!queue_.empty() && names.size() < kReadKeysMax) {
+    size_t share = queue_.size() / (idle_readers_ + 1);
+    share = std::clamp(share, kReadKeysMin, kReadKeysMax);
+    while (!queue_.empty() && names.size() < share) {
       names.push_back(std::move(queue_.front()));
       queue_.pop_front();
     }
+    bool leaves_some = !queue_.empty();
     lock.unlock();
+    if (leaves_some) wake_readers_.notify_one();
     wait_for_room();
     int64_t began_us = monotonic_us();
     reads.clear();

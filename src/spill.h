@@ -5,7 +5,8 @@
 // (value_store.h).
 //
 //   moving   One thread has a batch of values written, while their keys go on being used, and then
-//            frees those that still are what was written.
+//            frees those that still are what was written. Which ones, a search among random keys
+//            tells (evictor.h), or a look at those that came back longest ago, which costs less.
 //   reading  A command that wants values does not run (cold_gate.h); its client is parked. Threads
 //            of their own read what is wanted, several keys at once and each key once, and parked
 //            clients try again.
@@ -24,6 +25,7 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -111,6 +113,8 @@ class Spill final : public ColdKeys {
   // Those who wait for room.
   void let_in();
   [[nodiscard]] Batch gather();
+  // A key whose value may go; nothing when there is none.
+  [[nodiscard]] std::optional<Evictor::Candidate> next_candidate(int64_t now_ms);
   [[nodiscard]] Names names_to_stay();
   void chill(const Batch& batch);
 
@@ -131,6 +135,16 @@ class Spill final : public ColdKeys {
   std::atomic<bool> is_stuck_{false};
   std::atomic<bool> is_due_{false};  // The mover is told to look.
 
+  // The mover's own. Where the keys are whose values came back, oldest first, without those that
+  // are to stay.
+  struct Place {
+    SlotIndex slot;
+    uint32_t position;
+  };
+  std::deque<Place> returned_;
+  int64_t bar_ = 0;  // The score of what was found by the last search.
+  int looks_ = 0;    // To be taken at these until the next search.
+
   mutable std::mutex mutex_;
   std::condition_variable wake_mover_;
   std::condition_variable wake_readers_;
@@ -138,6 +152,7 @@ class Spill final : public ColdKeys {
   // Whose values are on their way back; false: what is being read is no longer the key's.
   std::unordered_map<ColdName, bool, ColdNameHash> wanted_;
   std::deque<ColdName> queue_;  // Of those, which are not being read yet.
+  size_t idle_readers_ = 0;
   std::unordered_map<ColdName, std::string, ColdNameHash> read_failures_;
   // When values came back, oldest first: for a while they stay, or who waits for them would find
   // them gone again.

@@ -16,6 +16,7 @@
 #include "src/event_loop.h"
 #include "src/server.h"
 #include "src/spill.h"
+#include "src/thread_name.h"
 
 namespace dyno {
 namespace {
@@ -229,6 +230,7 @@ bool Storage::holds_back(const Client& client, Args args) {
 // --- Background ---------------------------------------------------------------------------------
 
 void Storage::tend() {
+  name_thread("storage");
   std::unique_lock lock(mutex_);
   while (!wake_.wait_for(lock, kTendEvery, [this] { return stopping_; })) {
     lock.unlock();
@@ -329,6 +331,7 @@ bool Storage::begin_snapshot(std::string_view name) {
   // The last one's thread takes the lock no more.
   if (snapshot_thread_.joinable()) snapshot_thread_.join();
   snapshot_thread_ = std::thread([this, wanted = std::string(name)] {
+    name_thread("snapshot");
     if (std::string why = make_snapshot(wanted); !why.empty()) {
       server_.log().write(LogLevel::kWarning, "a snapshot failed", {{"error", why}});
     }

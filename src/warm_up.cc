@@ -6,6 +6,7 @@
 
 #include "engine/replica/merge.h"
 #include "src/event_loop.h"
+#include "src/thread_name.h"
 
 namespace dyno {
 
@@ -64,6 +65,7 @@ int WarmUp::next(bool* was_wanted) {
 }
 
 void WarmUp::run() {
+  name_thread("warm_up");
   int64_t began_us = monotonic_us();
   std::string failure;
   bool was_wanted = false;

@@ -17,6 +17,7 @@
 #include "engine/replica/merge.h"
 #include "protocol/check.h"
 #include "src/event_loop.h"
+#include "src/thread_name.h"
 
 namespace dyno {
 namespace {
@@ -223,6 +224,7 @@ bool WriteLog::wait(std::unique_lock<std::mutex>& lock) {
 }
 
 void WriteLog::run() {
+  name_thread("write_log");
   while (true) {
     uint64_t upto = 0;
     bool looks = false;

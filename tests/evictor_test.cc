@@ -140,6 +140,26 @@ TEST_CASE_FIXTURE(Evicting, "LRU: what was used lately survives") {
   CHECK(young_half > 3500);
 }
 
+TEST_CASE_FIXTURE(Evicting, "whoever looks where a key lies finds it, or one that is worse") {
+  Evictor mover(client.executor(), true);
+  const Keyspace& keyspace = client.executor().keyspace();
+  auto look = [&](const std::string& key) {
+    KeyHash hash = keyspace.hash(key);
+    return mover.find_worst_near(hash.slot(), position_in_slot(hash.inner, 0), real_ms());
+  };
+  CHECK_FALSE(look("old:1"));
+  client.now_ms = real_ms() - 50'000;
+  for (int i = 0; i < 100; ++i) CHECK(set("old:" + std::to_string(i)) == "+OK\r\n");
+  client.now_ms = real_ms();
+  for (int i = 0; i < 100; ++i) CHECK(set("new:" + std::to_string(i)) == "+OK\r\n");
+  for (int i = 0; i < 100; ++i) {
+    auto worst = look("old:" + std::to_string(i));
+    REQUIRE(worst);
+    CHECK(worst->score >= 49);
+    CHECK(worst->key.starts_with("old:"));
+  }
+}
+
 TEST_CASE_FIXTURE(Evicting, "LFU: what is used often survives") {
   set_policy(EvictionPolicy::kAllKeysLfu);
   for (int i = 0; i < 5000; ++i) set("k" + std::to_string(i));

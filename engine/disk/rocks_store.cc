@@ -30,6 +30,7 @@ namespace {
 
 constexpr size_t kKeyHeadBytes = 3;
 constexpr double kFilterBitsPerKey = 10;
+constexpr double kGatheredFilterShare = 0.02;
 // What is read, checked and unpacked for one value. Those of a scratch store are read one by one.
 constexpr size_t kBlockBytes = size_t{16} << 10;
 constexpr size_t kScratchBlockBytes = size_t{4} << 10;
@@ -255,6 +256,9 @@ std::string RocksStore::open_files() {
   db.create_if_missing = true;
   if (options.is_scratch) {
     db.avoid_flush_during_shutdown = true;
+    // What is looked for left memory long ago, mostly, and is not among what was gathered lately.
+    db.memtable_whole_key_filtering = true;
+    db.memtable_prefix_bloom_size_ratio = kGatheredFilterShare;
   } else {
     db.merge_operator = std::make_shared<FoldOperator>(*bounds_);
     db.compaction_filter = &rep_->filter;
