@@ -225,8 +225,9 @@ struct Forward {
 };
 enum class Outcome : uint8_t {
   kDone = 0,        // The reply is the command's own.
-  kNotApplied = 1,  // Refused, and nothing was or will be applied; it may be tried elsewhere.
+  kNotApplied = 1,  // Refused, and nothing was or will be applied.
   kUnknown = 2,     // It may have been applied, here or elsewhere.
+  kElsewhere = 3,   // Not applied: the node runs no such requests at this time; others may.
 };
 struct ForwardReply {
   uint8_t outcome = 0;

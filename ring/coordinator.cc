@@ -127,6 +127,7 @@ void Coordinator::start(Now now, uint64_t id, Operation& op) {
 
 void Coordinator::forward(Now now, uint64_t id, Operation& op, NodeIndex node) {
   op.phase = Phase::kForwarded;
+  op.asked_us = now.mono_us;
   op.tried.push_back(node);
   op.pending.push_back(node);
   Forward body;
@@ -172,8 +173,10 @@ void Coordinator::handle_forward(Now now, LinkId link, uint64_t id, const Forwar
   if (refusal.empty() && owner_of_all(topology_.node(self_).rack_number, op.tokens) != self_) {
     refusal = error("TRYAGAIN this node does not own the keys");
   }
-  if (refusal.empty() && !can_run(self_, op.request.write)) refusal = refusal_for(op.tokens);
   if (!refusal.empty()) return finish(op_id, Outcome::kNotApplied, std::move(refusal));
+  if (!can_run(self_, op.request.write)) {
+    return finish(op_id, Outcome::kElsewhere, refusal_for(op.tokens));
+  }
   run_here(now, op_id, op);
 }
 
@@ -191,7 +194,19 @@ void Coordinator::handle_reply(Now now, NodeIndex from, uint64_t id, const Forwa
   if (outcome == Outcome::kUnknown && op.request.write && !op.request.repeatable) {
     return finish(id, outcome, std::string(reply.bytes));
   }
-  if (op.pending.empty()) try_elsewhere(now, id, op);
+  if (!op.pending.empty()) return;
+  if (may_pass_over(now, op, from, outcome)) return try_elsewhere(now, id, op);
+  finish(id, Outcome::kNotApplied, std::move(op.reply));
+}
+
+// Nobody stands in for an origin that goes on writing: the two would not know of each other.
+bool Coordinator::may_pass_over(Now now, const Operation& op, NodeIndex node,
+                                Outcome outcome) const {
+  bool reads_and_writes = op.request.write && !op.request.repeatable;
+  if (!reads_and_writes || !is_quorum(op.request.level) || !can_run(node, true)) return true;
+  // What it said long ago need not be so any more.
+  bool is_late = now.mono_us - op.asked_us > FailureDetector::kLinklessUs;
+  return outcome == Outcome::kElsewhere && !is_late;
 }
 
 void Coordinator::try_elsewhere(Now now, uint64_t id, Operation& op) {
@@ -266,7 +281,7 @@ void Coordinator::finish(uint64_t id, Outcome outcome, std::string bytes) {
     outcome = Outcome::kUnknown;
     bytes = error(kUnknownText);
   }
-  if (outcome == Outcome::kNotApplied) ++counts_.refused;
+  if (outcome == Outcome::kNotApplied || outcome == Outcome::kElsewhere) ++counts_.refused;
   if (outcome == Outcome::kUnknown) ++counts_.unknown;
   if (op.is_client) {
     outbox_.answers.push_back({op.request.id, outcome, std::move(bytes)});

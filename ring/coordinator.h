@@ -152,7 +152,7 @@ class Coordinator {
     uint64_t link_id = 0;
     Phase phase = Phase::kForwarded;
     int64_t hedge_us = kNever;
-    int64_t asked_us = 0;  // When other racks were first asked for states.
+    int64_t asked_us = 0;  // When another node was asked to run it, or racks for their states.
     bool maybe_applied = false;
     std::string reply;
     size_t bytes = 0;  // Its part of bytes_.
@@ -199,6 +199,9 @@ class Coordinator {
   void start(Now now, uint64_t id, Operation& op);
   void forward(Now now, uint64_t id, Operation& op, NodeIndex node);
   void try_elsewhere(Now now, uint64_t id, Operation& op);
+  // Whether another may run what that node has refused.
+  [[nodiscard]] bool may_pass_over(Now now, const Operation& op, NodeIndex node,
+                                   Outcome outcome) const;
   void run_here(Now now, uint64_t id, Operation& op);
   void run(uint64_t id, Operation& op);
   void finish(uint64_t id, Outcome outcome, std::string bytes);

@@ -217,7 +217,8 @@ Handled Lane::handle_own(Now now, NodeIndex node, OwnLink& link, const PeerMessa
                          [&](const Clean& clean) { streams_.to(node)->clean(clean.epoch); });
     case MessageKind::kReply: {
       ForwardReply reply;
-      if (!read_body(message.body, &reply) || reply.outcome > 2) return Handled::kBroken;
+      if (!read_body(message.body, &reply)) return Handled::kBroken;
+      if (reply.outcome > static_cast<uint8_t>(Outcome::kElsewhere)) return Handled::kBroken;
       coordinator_.handle_reply(now, node, message.id, reply);
       return Handled::kDone;
     }

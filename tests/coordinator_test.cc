@@ -134,6 +134,36 @@ uint64_t writes_compared(const SmallRing& ring, NodeIndex node) {
   return ring.lanes[node]->coordinator().counts().writes_compared;
 }
 
+TEST_CASE("nobody stands in for an origin that refuses a write and may run the next") {
+  SmallRing ring;
+  NodeIndex origin = origin_of(ring, "a");
+  auto one = static_cast<NodeIndex>((origin + 1) % 3);
+  auto two = static_cast<NodeIndex>((origin + 2) % 3);
+  auto view = std::make_shared<View>(*ring.stewards[origin]->view());
+  view->nodes[one].state = view->nodes[two].state = NodeState::kDown;
+  ring.lanes[origin]->handle_note(ring.now, ViewChanged{view});
+  CHECK(ring.ask(one, "a=1", Level::kDcQuorum).starts_with("1 -NOREPLICAS"));
+  CHECK(ring.stores[one]->registers["a"].value.empty());
+}
+
+TEST_CASE("another stands in for an origin that says that it runs nothing") {
+  SmallRing ring;
+  NodeIndex origin = origin_of(ring, "a");
+  auto one = static_cast<NodeIndex>((origin + 1) % 3);
+  auto view = std::make_shared<View>(*ring.stewards[origin]->view());
+  view->nodes[origin].state = NodeState::kLeaving;
+  ring.lanes[origin]->handle_note(ring.now, ViewChanged{view});
+  CHECK(ring.ask(one, "a=1", Level::kDcQuorum) == "0 OK");
+  // But not when that was said long ago.
+  ring.hold(origin, one);
+  ring.lanes[origin]->handle_note(ring.now, ViewChanged{view});
+  ring.begin(one, "a=2", Level::kDcQuorum);
+  ring.now.mono_us += 400 * kMicrosPerMs;
+  ring.release();
+  REQUIRE(ring.answers.size() == 1);
+  CHECK(ring.answers.front().starts_with("1 -CLUSTERDOWN"));
+}
+
 TEST_CASE("while all is well, the origin writes without asking") {
   SmallRing ring;
   NodeIndex origin = origin_of(ring, "a");

@@ -241,7 +241,7 @@ TEST_CASE("an answer that cannot be ends the link") {
     std::string bytes;
     Ack ack;
     ack.through = 1000;  // So many frames were never sent.
-    ForwardReply reply{3, "+OK\r\n"};
+    ForwardReply reply{4, "+OK\r\n"};
     if (is_ack) {
       write_message(MessageKind::kAck, 0, ack, &bytes);
     } else {
