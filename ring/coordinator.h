@@ -12,7 +12,9 @@
 // streams of enough racks have acknowledged its frames. Where it cannot be sure to know what a
 // quorum has acknowledged (settlement.h), and at a node that stands in for the usual origin, it
 // compares first, as a read does, so that it rests on nothing older. At a safe level a frame that
-// met a later write is stamped anew and sent again, once.
+// met a later write of another data center is stamped anew and sent again, once. One that met a
+// later write of this one is not, as that may have been written by who had seen it: its outcome is
+// unknown.
 //
 // A read at a quorum level first compares versions of its keys with enough other racks, which send
 // the state of those that differ; merges; then runs. At DC_QUORUM racks that were found behind are

@@ -20,10 +20,11 @@ constexpr int64_t kHoldUs = 2000 * kMicrosPerMs;
 }  // namespace
 
 // Who holds what a safe read showed holds the traces of what it did not show, too: another read
-// might show that again. So does who pulls for one.
+// might show that again. So does who pulls for one. Who writes must not take for new what arrives
+// late and is gone elsewhere.
 bool Coordinator::compares_traces(const Operation& op) {
   if (is_planted(PlantedFault::kAliveVersions)) return false;
-  return op.phase == Phase::kPulling || is_safe(op.request.level);
+  return op.phase == Phase::kPulling || op.request.write || is_safe(op.request.level);
 }
 
 // `only_reachable`: the nodes that are concerned owe an answer, and racks where one cannot take

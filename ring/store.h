@@ -93,8 +93,10 @@ class Store {
   virtual size_t export_hashes(SlotIndex slot, TokenRange range, std::span<const uint64_t> hashes,
                                size_t bytes_max, std::string* frames) = 0;
 
-  // The facts of a frame under a new stamp of this node that is above `stamp`, merged here already;
-  // none when that would say something else (a counter's totals keep their own stamps).
+  // The facts of a frame of this node under a new stamp that is above `stamp`, which won over it
+  // elsewhere, merged here already. None when that would say something else (a counter's totals
+  // keep their own stamps), or when what won may have been written by one who saw the frame, as
+  // whatever this data center wrote: it would be undone.
   virtual std::optional<Frame> restamp(const Frame& frame, Stamp stamp) = 0;
 
   // The node knows every write up to `known`, and what was removed up to `horizon`, which is not

@@ -52,7 +52,7 @@ bool covers(TokenRange range, SlotIndex slot) {
 bool may_be_restamped(FactKind kind) {
   return kind != FactKind::kTotal && kind != FactKind::kObserved && kind != FactKind::kPatch &&
          kind != FactKind::kRegisters && kind != FactKind::kFlush && kind != FactKind::kType &&
-         kind != FactKind::kOtherType;
+         kind != FactKind::kOtherType && kind != FactKind::kItem;
 }
 
 // Stands for a flush of the database among the hashes of keys: repair compares and pulls it as one
@@ -235,6 +235,12 @@ size_t RingStore::export_hashes(SlotIndex slot, TokenRange range, std::span<cons
   return answered;
 }
 
+bool RingStore::is_of_another_dc(Stamp stamp) const {
+  RackNumber rack = stamp_rack(stamp);
+  return rack != 0 && rack <= topology_.racks().size() &&
+         topology_.rack(rack).dc_index != topology_.node(self_).dc_index;
+}
+
 std::optional<Frame> RingStore::restamp(const Frame& frame, Stamp stamp) {
   std::vector<Delta> deltas;
   if (!read_frame(frame.bytes, &deltas).empty()) return std::nullopt;
@@ -245,6 +251,10 @@ std::optional<Frame> RingStore::restamp(const Frame& frame, Stamp stamp) {
       old_stamps.push_back(fact.stamp);
     }
   }
+  MergeOutcome here = merge(replica_, deltas, FrameOrigin::kState, unix_ms_());
+  bool is_here = here.refused.empty() && !here.lacks_values && !here.is_followed;
+  if (!is_here || !is_of_another_dc(stamp)) return std::nullopt;
+  if (here.dominated != 0 && !is_of_another_dc(here.dominated)) return std::nullopt;
   std::sort(old_stamps.begin(), old_stamps.end());
   old_stamps.erase(std::unique(old_stamps.begin(), old_stamps.end()), old_stamps.end());
   int64_t now_ms = unix_ms_();

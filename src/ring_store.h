@@ -72,6 +72,7 @@ class RingStore : public Store {
   template <class Visit>
   void each_key(SlotIndex slot, TokenRange range, Visit visit);
   void ask_ahead_of(std::string_view frames);
+  [[nodiscard]] bool is_of_another_dc(Stamp stamp) const;
   void ask_for_slots(uint32_t first, Stamp limit);
   [[nodiscard]] Applied merge_all(std::string_view frames, FrameOrigin origin);
 

@@ -190,6 +190,21 @@ TEST_CASE("who stands in for the origin knows what a quorum had acknowledged bef
   CHECK(ring.stores[other]->registers["a"].value == "1");
 }
 
+TEST_CASE("a write that asks first learns of what was removed, too") {
+  SmallRing ring;
+  NodeIndex origin = origin_of(ring, "a");
+  ring.now.mono_us += 400 * kMicrosPerMs;
+  ring.now.unix_ms += 400;
+  Stamp later = ring.stores[origin]->clock() + (Stamp{300} << kStampMsShift);
+  for (NodeIndex node = 0; node < 3; ++node) {
+    if (node != origin) ring.stores[node]->registers["a"] = {later, ""};
+  }
+  CHECK(ring.ask(origin, "a=1", Level::kDcQuorum) == "0 OK");
+  CHECK(writes_compared(ring, origin) == 1);
+  CHECK(ring.lanes[origin]->coordinator().counts().states_merged >= 1);
+  CHECK(ring.stores[origin]->registers["a"].stamp > later);
+}
+
 TEST_CASE("a write that asks first does not wait for a slow rack") {
   SmallRing ring;
   NodeIndex origin = origin_of(ring, "a");

@@ -134,5 +134,53 @@ TEST_CASE("totals that no counter reaches add up the same in any order, and are 
   CHECK(values[0].starts_with("$"));
 }
 
+// A data center of two racks, of which the node is in the first, and one of one.
+struct TwoDcs {
+  TwoDcs() {
+    std::vector<NodeSpec> specs = {{"dc1", "r1", {0}, "host", 1},
+                                   {"dc1", "r2", {0}, "host", 2},
+                                   {"dc2", "r1", {0}, "host", 3}};
+    REQUIRE(Topology::make(specs, &topology).empty());
+    while (topology.node(self).rack_number != 1) ++self;
+  }
+  RackNumber rack(bool near) {
+    uint16_t own = topology.node(self).dc_index;
+    for (const Topology::Rack& rack : topology.racks()) {
+      if (rack.number != 1 && (rack.dc_index == own) == near) return rack.number;
+    }
+    return 0;
+  }
+  // The node writes, and a node of that rack wins over it elsewhere; `then` is what runs here next.
+  std::string restamped(bool near, const std::string& write, const std::string& then) {
+    RingStore store(node.replica, topology, self, [this] { return node.client.now_ms; });
+    node(write);
+    Frame frame{node.written.back().stamp, {}, node.written.back().frame};
+    node.client.now_ms += 1;
+    if (!then.empty()) node(then);
+    Stamp winner = make_stamp(node.client.now_ms + 5, 0, rack(near));
+    std::optional<Frame> anew = store.restamp(frame, winner);
+    if (!anew) return "refused";
+    return anew->stamp > winner ? "above" : "below";
+  }
+
+  Topology topology;
+  NodeIndex self = 0;
+  ReplicaNode node{1};
+};
+
+TEST_CASE("a write is stamped anew when nobody can have written with it in sight") {
+  CHECK(TwoDcs().restamped(false, "SET k v", "") == "above");
+  // Of this data center.
+  CHECK(TwoDcs().restamped(true, "SET k v", "") == "refused");
+  // The node itself.
+  CHECK(TwoDcs().restamped(false, "SET k v", "SET k w") == "refused");
+  CHECK(TwoDcs().restamped(false, "SADD k v", "SREM k v") == "refused");
+  CHECK(TwoDcs().restamped(false, "SADD k v", "SADD k w") == "above");
+  CHECK(TwoDcs().restamped(false, "SET k v PX 1", "PING") == "refused");
+  // What it says would be another thing.
+  CHECK(TwoDcs().restamped(false, "RPUSH k v", "") == "refused");
+  CHECK(TwoDcs().restamped(false, "INCR k", "") == "refused");
+}
+
 }  // namespace
 }  // namespace dyno

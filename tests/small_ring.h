@@ -63,7 +63,11 @@ class RegisterStore : public Store {
     }
     return applied;
   }
-  Version version(const RequestKey& key, bool) override { return {registers[key.name].stamp, 0}; }
+  // A register without a value is the trace of one.
+  Version version(const RequestKey& key, bool traces) override {
+    const Register& own = registers[key.name];
+    return {own.value.empty() && !traces ? 0 : own.stamp, 0};
+  }
   bool export_key(const RequestKey& key, std::string* frames) override {
     if (away.contains(key.name)) return false;
     *frames += frame_of(key.name, registers[key.name]);

@@ -77,7 +77,7 @@ void KeyMerge::set_field_deadline(const Fact& fact) {
   }
   const KeyRecord::FieldDeadline old = field_deadline(fact.element);
   Stamp here = std::max(value_stamp, old.stamp);
-  if (fact.stamp < here) return lose(here);
+  if (fact.stamp < here) return lose(fact, here);
   if (fact.stamp == old.stamp && fact.number <= old.at_ms) return;
   place_field_deadline(fact.element, {fact.stamp, fact.number, false});
   expire_field(fact.element);

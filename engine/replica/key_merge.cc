@@ -38,18 +38,24 @@ bool KeyMerge::is_older(const Fact& fact) {
   if (fact.stamp >= floor()) return false;
   // Hidden, but not gone.
   if (fact.stamp >= state_.floor()) lapsed_at_ = std::max(lapsed_at_, floor());
-  lose(floor());
+  lose(fact, floor());
   return true;
 }
 
 // Whatever is too old to show has made the key its type all the same, or what shows would depend on
 // what came first.
 bool KeyMerge::admits(const Fact& fact, Type type) {
-  return claim(type, fact.stamp) && !is_older(fact);
+  return claim(type, fact) && !is_older(fact);
 }
 
-void KeyMerge::lose(Stamp winner) {
-  outcome_->dominated = std::max(outcome_->dominated, winner);
+// What its origin wrote later came after it, and what time has ended was there until then.
+void KeyMerge::lose(const Fact& fact, Stamp winner) {
+  bool is_rival = stamp_rack(winner) != 0 && stamp_rack(winner) != stamp_rack(fact.stamp);
+  if (is_rival) {
+    outcome_->dominated = std::max(outcome_->dominated, winner);
+  } else {
+    outcome_->is_followed = true;
+  }
   replica_.counts().late_facts.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -63,18 +69,18 @@ void KeyMerge::pull() {
   outcome_->to_pull.emplace_back(state_->db, state_.name());
 }
 
-bool KeyMerge::claim(Type type, Stamp stamp) {
+bool KeyMerge::claim(Type type, const Fact& fact) {
   bool is_other = state_->type_stamp != 0 && state_->type != type;
   if (is_other && state_->is_live) {
     replica_.counts().type_conflicts.fetch_add(1, std::memory_order_relaxed);
   }
-  if (is_other && state_.outranks(type, stamp)) {
+  if (is_other && state_.outranks(type, fact.stamp)) {
     shelve_field_deadlines();
     drop_value();
   }
-  bool is_mine = state_.claim_type(type, stamp);
+  bool is_mine = state_.claim_type(type, fact.stamp);
   if (is_other) is_mine ? refresh_counters() : rise();
-  if (!is_mine) lose(state_->type_stamp);
+  if (!is_mine) lose(fact, state_->type_stamp);
   return is_mine;
 }
 
@@ -94,8 +100,8 @@ void KeyMerge::clear(Stamp stamp) {
 
 void KeyMerge::set_deadline(const Fact& fact) {
   // Expiry does not make an older deadline void: it may be the one that an extension replaces.
-  if (fact.stamp < state_.floor() || fact.stamp < state_->deadline_stamp)
-    return lose(state_->latest);
+  Stamp here = std::max(state_.floor(), state_->deadline_stamp);
+  if (fact.stamp < here) return lose(fact, here);
   if (fact.stamp == state_->deadline_stamp && fact.number <= state_->deadline_ms) return;
   state_.set_deadline(fact.stamp, fact.number);
   changed_ = true;
@@ -128,7 +134,7 @@ void KeyMerge::patch_value(const Fact& fact) {
   if (!admits(fact, Type::kString)) return;
   SharedCounter* counter = state_->counter(Type::kString, {});
   Stamp old = counter != nullptr ? counter->latest() : state_->base;
-  if (fact.stamp <= old) return fact.stamp < old ? lose(old) : void();
+  if (fact.stamp <= old) return fact.stamp < old ? lose(fact, old) : void();
   if (counter != nullptr || old != fact.prev || !key().is(Type::kString)) return pull();
   String(key()).patch(static_cast<size_t>(fact.number), fact.value);
   state_.put_element(state_.element_hash({}), old, fact.stamp);
@@ -153,7 +159,7 @@ void KeyMerge::raise_registers(const Fact& fact) {
 bool KeyMerge::wins(const Fact& fact, Stamp old, Stamp gone, bool larger_bytes) {
   Stamp here = std::max(old, gone);
   if (fact.stamp < here) {
-    lose(here);
+    lose(fact, here);
     return false;
   }
   if (fact.stamp == old && !larger_bytes) return false;
@@ -180,7 +186,7 @@ void KeyMerge::put_member(const Fact& fact) {
   uint64_t element_hash = state_.element_hash(fact.element);
   Stamp old = set.contains(fact.element) ? state_.element_stamp(element_hash) : 0;
   Stamp here = std::max(old, state_->gone_stamp(Type::kSet, fact.element));
-  if (fact.stamp < here) return lose(here);
+  if (fact.stamp < here) return lose(fact, here);
   if (fact.stamp == old) return;
   changed_ |= set.add(fact.element);
   state_.unbury(Type::kSet, fact.element);
@@ -259,7 +265,7 @@ void KeyMerge::erase_element(const Fact& fact, Type type) {
   if (state_->type == type && has_live(type, fact.element, &base)) {
     Stamp old = state_.element_stamp(element_hash);
     // What is there wins over what is gone at the same time.
-    if (fact.stamp <= old) return fact.stamp < old ? lose(old) : void();
+    if (fact.stamp <= old) return fact.stamp < old ? lose(fact, old) : void();
     if (type == Type::kHash) shelve_field_deadline(fact.element);
     remove_live(type, fact.element);
     state_.drop_element(element_hash, old);
@@ -272,8 +278,7 @@ void KeyMerge::erase_element(const Fact& fact, Type type) {
 
 void KeyMerge::add_total(const Fact& fact) {
   if (fact.type == Type::kHash) expire_field(fact.element);
-  bool is_mine =
-      fact.kind == FactKind::kTotal ? claim(fact.type, fact.stamp) : state_->type == fact.type;
+  bool is_mine = fact.kind == FactKind::kTotal ? claim(fact.type, fact) : state_->type == fact.type;
   SharedCounter::Base base;
   bool was_there = is_mine && has_live(fact.type, fact.element, &base);
   SharedCounter& counter = state_.make_counter(fact.type, fact.element, was_there, std::move(base));
@@ -329,14 +334,15 @@ void KeyMerge::refresh_counters() {
 
 void KeyMerge::put_item(const Fact& fact) {
   if (!admits(fact, Type::kList)) return;
-  if (fact.item.stamp < floor()) return lose(floor());
+  if (fact.item.stamp < floor()) return lose(fact, floor());
   ListRecord& list = state_->make_list();
-  if (state_.is_dead(fact.item)) return lose(std::max(list.dead_stamp, list.dying_stamp));
+  // Nobody takes out an item that he has not seen, so that what did is no rival.
+  if (state_.is_dead(fact.item)) return lose(fact, 0);
   List live(key());
   if (auto position = list.ids.find(fact.item)) {
     Stamp old = state_.item_stamp(fact.item);
     packed::Item::Buffer buffer;
-    if (fact.stamp < old) return lose(old);
+    if (fact.stamp < old) return lose(fact, old);
     if (fact.stamp == old && fact.value <= live.at(*position).view(&buffer)) return;
     live.set(*position, fact.value);
     state_.change_item(fact.item, fact.stamp);
@@ -424,7 +430,7 @@ void KeyMerge::apply(const Fact& fact) {
     case FactKind::kItemGone:
       return erase_items(fact);
     case FactKind::kType:
-      return static_cast<void>(claim(fact.type, fact.stamp));
+      return static_cast<void>(claim(fact.type, fact));
     case FactKind::kOtherType:
       state_.set_other_stamp(fact.stamp);
       return rise();

@@ -41,9 +41,10 @@ class KeyMerge {
   [[nodiscard]] bool is_older(const Fact& fact);
   // The fact makes the key this type, and is neither hidden by another one nor below the floor.
   [[nodiscard]] bool admits(const Fact& fact, Type type);
-  void lose(Stamp winner);
+  // A later write is here than the fact's. It is a rival unless it surely knew of the fact.
+  void lose(const Fact& fact, Stamp winner);
   // The fact made the key this type; false when another type hides it.
-  [[nodiscard]] bool claim(Type type, Stamp stamp);
+  [[nodiscard]] bool claim(Type type, const Fact& fact);
   void count_conflict(const Fact& fact, Stamp old);
   void pull();
 

@@ -34,8 +34,11 @@ struct MergeOutcome {
   // Nothing was applied, since values that it needs are on disk (missing_values.h). They have been
   // asked for, and the same is to be merged again when they have come.
   bool lacks_values = false;
-  // The largest stamp here that won over a fact of the frame, 0 when none did.
+  // The largest stamp here of what won over a fact of the frame, and was written by another rack,
+  // which may not have known of it; 0 when there is none.
   Stamp dominated = 0;
+  // A fact lost to what knew of it: a later write of the same rack, an item's removal, its time.
+  bool is_followed = false;
   // Keys that cannot be brought up to date by what was told: their state is to be asked for.
   std::vector<std::pair<int, std::string>> to_pull;
 };
