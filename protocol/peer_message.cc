@@ -56,7 +56,7 @@ std::string_view kind_name(MessageKind kind) {
                                                 "relay",         "relayed",
                                                 "unrelayed",     "ranges",
                                                 "ranges-answer", "compressed",
-                                                "doubt"};
+                                                "doubt",         "lease"};
   auto index = static_cast<size_t>(kind);
   return index < std::size(kNames) ? kNames[index] : "unknown";
 }

@@ -67,7 +67,8 @@ enum class MessageKind : uint8_t {
   kRanges = 25,
   kRangesAnswer = 26,
   kCompressed = 27,
-  kDoubt = 28,
+  // 28 was a doubt; a lease says more.
+  kLease = 29,  // After the answer to a heartbeat: its id is that one's `sent_us`.
 };
 [[nodiscard]] std::string_view kind_name(MessageKind kind);
 

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "protocol/check.h"
+#include "ring/failure_detector.h"
 #include "ring/planted_fault.h"
 
 namespace dyno {
@@ -20,12 +21,13 @@ constexpr std::string_view kUnknownText =
 }  // namespace
 
 Coordinator::Coordinator(const Topology& topology, NodeIndex self,
-                         const CoordinatorOptions& options, Store& store, Streams& streams,
-                         Outbox& outbox)
+                         const CoordinatorOptions& options, Store& store, Leases& leases,
+                         Streams& streams, Outbox& outbox)
     : topology_(topology),
       self_(self),
       options_(options),
       store_(store),
+      leases_(leases),
       streams_(streams),
       outbox_(outbox),
       linked_(topology.nodes().size()),
@@ -35,9 +37,6 @@ Coordinator::Coordinator(const Topology& topology, NodeIndex self,
   }
   const Topology::Node& own = topology.node(self);
   for (RackNumber rack : topology.dcs()[own.dc_index].racks) near_racks_.insert(rack);
-  for (NodeIndex node : own.sharers) {
-    if (topology.node(node).dc_index == own.dc_index) near_.push_back(node);
-  }
   auto view = std::make_shared<View>();
   view->nodes.resize(topology.nodes().size());
   view_ = std::move(view);
@@ -60,6 +59,7 @@ void Coordinator::Operation::reset() {
   empty(tried);
   empty(pending);
   empty(frames);
+  empty(stands_in);
   empty(waits);
   empty(equal);
 }
@@ -88,6 +88,7 @@ void Coordinator::charge(Operation& op, size_t bytes) {
 
 void Coordinator::erase(uint64_t id, const Operation& op) {
   bytes_ -= op.bytes;
+  for (NodeIndex node : op.stands_in) leases_.end_standing_in(node);
   operations_.erase(id);
   constexpr size_t kTimersMin = 1024;
   if (timers_.size() < kTimersMin || timers_.size() < 8 * operations_.size()) return;
@@ -222,14 +223,11 @@ void Coordinator::try_elsewhere(Now now, uint64_t id, Operation& op) {
 
 void Coordinator::run_here(Now now, uint64_t id, Operation& op) {
   if (!is_quorum(op.request.level)) return run(id, op);
-  if (settlement_.look(now)) disturb();
-  bool compares = !op.request.write || !is_settled(op.tokens);
-  if (compares && !(op.request.write && is_planted(PlantedFault::kBlindWrites))) {
-    return begin_comparing(now, id, op);
-  }
+  if (!op.request.write) return begin_comparing(now, id, op);
   begin_quorum(op, true);
   if (!op.quorum.possible()) return give_up(id, op);
-  run(id, op);
+  if (is_settled(now, op.tokens) || is_planted(PlantedFault::kBlindWrites)) return run(id, op);
+  stand_in(now, id, op);
 }
 
 void Coordinator::run(uint64_t id, Operation& op) {
@@ -294,22 +292,14 @@ void Coordinator::finish(uint64_t id, Outcome outcome, std::string bytes) {
 
 void Coordinator::link_up(NodeIndex node) {
   linked_[node] = true;
-  if (is_near(node)) look_around();
 }
 
 void Coordinator::set_view(SharedView view) {
   view_ = std::move(view);
-  settlement_.hear(view_->disturbed, view_->known);
-  look_around();
-}
-
-void Coordinator::peer_link_changed(NodeIndex node) {
-  if (topology_.node(node).dc_index == topology_.node(self_).dc_index) disturb();
 }
 
 void Coordinator::link_down(Now now, NodeIndex node) {
   linked_[node] = false;
-  if (is_near(node)) look_around();
   std::vector<uint64_t> ids;
   operations_.each([&](uint64_t id, const Operation&) { ids.push_back(id); });
   for (uint64_t id : ids) {
@@ -338,7 +328,6 @@ void Coordinator::lose(Now now, uint64_t id, Operation& op, NodeIndex node) {
 }
 
 void Coordinator::handle_timeout(Now now) {
-  if (settlement_.look(now)) disturb();
   while (!timers_.empty() && timers_.front().first <= now.mono_us) {
     uint64_t id = timers_.front().second;
     drop_timer();
@@ -347,6 +336,8 @@ void Coordinator::handle_timeout(Now now) {
     Operation& op = *found;
     if (op.request.deadline_us <= now.mono_us) {
       expire(id, op);
+    } else if (op.phase == Phase::kWaiting && op.free_us <= now.mono_us) {
+      begin_comparing(now, id, op);
     } else if (op.hedge_us <= now.mono_us) {
       op.hedge_us = kNever;
       hedge(now, id, op);
@@ -381,6 +372,7 @@ void Coordinator::expire(uint64_t id, Operation& op) {
       return;
     case Phase::kPulling:
       return answer_hold(id, false);
+    case Phase::kWaiting:
     case Phase::kComparing:
     case Phase::kHolding:
     case Phase::kAcking:
@@ -406,8 +398,8 @@ void Coordinator::give_up(uint64_t id, const Operation& op) {
 }
 
 std::string Coordinator::describe() const {
-  static constexpr std::string_view kPhases[] = {"forwarded", "comparing", "running",
-                                                 "holding",   "acking",    "pulling"};
+  static constexpr std::string_view kPhases[] = {"forwarded", "waiting", "comparing", "running",
+                                                 "holding",   "acking",  "pulling"};
   std::string text;
   operations_.each([&](uint64_t id, const Operation& op) {
     text += std::to_string(id) + " " + std::string(kPhases[static_cast<size_t>(op.phase)]) +

@@ -10,7 +10,7 @@
 //
 // A write at a quorum level first checks that enough racks are there, runs, and waits until the
 // streams of enough racks have acknowledged its frames. Where it cannot be sure to know what a
-// quorum has acknowledged (settlement.h), and at a node that stands in for the usual origin, it
+// quorum has acknowledged (leases.h), and at a node that stands in for the usual origin, it
 // compares first, as a read does, so that it rests on nothing older. At a safe level a frame that
 // met a later write of another data center is stamped anew and sent again, once. One that met a
 // later write of this one is not, as that may have been written by who had seen it: its outcome is
@@ -41,12 +41,12 @@
 
 #include "protocol/peer_message.h"
 #include "ring/held_message.h"
+#include "ring/leases.h"
 #include "ring/machine.h"
 #include "ring/outbox.h"
 #include "ring/pool.h"
 #include "ring/quorum.h"
 #include "ring/request.h"
-#include "ring/settlement.h"
 #include "ring/store.h"
 #include "ring/streams.h"
 #include "ring/topology.h"
@@ -84,6 +84,7 @@ struct CoordinatorCounts {
   uint64_t failed_over = 0;      // Ran elsewhere than at the first choice.
   uint64_t compared = 0;         // Reads that asked other racks.
   uint64_t writes_compared = 0;  // Likewise writes.
+  uint64_t stood_in = 0;         // Writes that ran here for their usual origin.
   uint64_t asked_whole = 0;      // Reads whose keys changed while they were compared.
   uint64_t states_merged = 0;    // Keys that a read found behind here.
   uint64_t racks_behind = 0;     // Racks that a read found behind and told to pull.
@@ -95,7 +96,7 @@ struct CoordinatorCounts {
 class Coordinator {
  public:
   Coordinator(const Topology& topology, NodeIndex self, const CoordinatorOptions& options,
-              Store& store, Streams& streams, Outbox& outbox);
+              Store& store, Leases& leases, Streams& streams, Outbox& outbox);
 
   // Whether and where a command on keys with these tokens can run. `may_split`: it can be done key
   // by key. Without keys a command runs here. Does not allocate when the answer is kLocal.
@@ -118,8 +119,6 @@ class Coordinator {
   void handle_acknowledged(NodeIndex from, const StreamSender::Acknowledged& acks);
   void link_up(NodeIndex node);
   void link_down(Now now, NodeIndex node);
-  // The link of a node of this data center to this one is new, or gone.
-  void peer_link_changed(NodeIndex node);
   void set_view(SharedView view);
 
   void handle_timeout(Now now);
@@ -131,7 +130,15 @@ class Coordinator {
   [[nodiscard]] std::string describe() const;
 
  private:
-  enum class Phase : uint8_t { kForwarded, kComparing, kRunning, kHolding, kAcking, kPulling };
+  enum class Phase : uint8_t {
+    kForwarded,
+    kWaiting,  // Until another node's lease has ended.
+    kComparing,
+    kRunning,
+    kHolding,
+    kAcking,
+    kPulling
+  };
   struct RackWait {
     RackNumber rack = 0;
     bool asked = false;
@@ -154,7 +161,8 @@ class Coordinator {
     uint64_t link_id = 0;
     Phase phase = Phase::kForwarded;
     int64_t hedge_us = kNever;
-    int64_t asked_us = 0;  // When another node was asked to run it, or racks for their states.
+    int64_t free_us = kNever;  // The end of that lease.
+    int64_t asked_us = 0;      // When another node was asked to run it, or racks for their states.
     bool maybe_applied = false;
     std::string reply;
     size_t bytes = 0;  // Its part of bytes_.
@@ -173,6 +181,7 @@ class Coordinator {
     std::vector<NodeIndex> tried;    // Nodes that it was forwarded to, ever.
     std::vector<NodeIndex> pending;  // Nodes of which a reply may still come.
     std::vector<SharedFrame> frames;
+    std::vector<NodeIndex> stands_in;                   // For them.
     std::vector<std::pair<NodeIndex, uint64_t>> waits;  // Frames that are not acknowledged.
     // Keys by their indexes, and versions that another rack had too, so that it sent no state.
     std::vector<std::pair<size_t, Version>> equal;
@@ -185,10 +194,9 @@ class Coordinator {
   [[nodiscard]] bool can_run(NodeIndex node, bool write) const;
   [[nodiscard]] bool is_quorum(Level level) const;
   // This node knows of these keys all that a quorum of the data center has acknowledged.
-  [[nodiscard]] bool is_settled(std::span<const Token> tokens) const;
-  [[nodiscard]] bool is_near(NodeIndex node) const;
-  void look_around();
-  void disturb();
+  [[nodiscard]] bool is_settled(Now now, std::span<const Token> tokens) const;
+  // The owner that runs a quorum write of this data center on the token while all is well.
+  [[nodiscard]] NodeIndex origin(Token token) const;
   [[nodiscard]] NodeIndex owner_of_all(RackNumber rack, std::span<const Token> tokens) const;
   [[nodiscard]] NodeIndex choose(std::span<const Token> tokens, bool write, Level level,
                                  std::span<const NodeIndex> but) const;
@@ -234,6 +242,7 @@ class Coordinator {
   void rack_answered(Operation& op, NodeIndex node);
   void rack_failed(uint64_t id, Operation& op, NodeIndex node);
   void go_on(uint64_t id, Operation& op);
+  void stand_in(Now now, uint64_t id, Operation& op);
   void begin_comparing(Now now, uint64_t id, Operation& op);
   void read_ran(Now now, uint64_t id, Operation& op);
   void write_ran(uint64_t id, Operation& op);
@@ -246,12 +255,11 @@ class Coordinator {
   const NodeIndex self_;
   const CoordinatorOptions options_;
   Store& store_;
+  Leases& leases_;
   Streams& streams_;
   Outbox& outbox_;
   SharedView view_;
-  Settlement settlement_;
   RackSet near_racks_;           // All of this data center.
-  std::vector<NodeIndex> near_;  // Nodes of this data center that share keys with this one.
   std::vector<bool> linked_;     // By node: this lane's own link is up.
   std::vector<Quorum> quorums_;  // By level, of which nobody has done anything.
   Pool<Operation> operations_;

@@ -31,27 +31,15 @@ bool Coordinator::is_quorum(Level level) const {
          (level == Level::kDcEachSafeQuorum && topology_.dcs().size() > 1);
 }
 
-bool Coordinator::is_near(NodeIndex node) const {
-  return has(near_, node);
+NodeIndex Coordinator::origin(Token token) const {
+  uint16_t dc_index = topology_.node(self_).dc_index;
+  return topology_.owner(topology_.preferred_rack(dc_index, slot_of(token), near_racks_), token);
 }
 
-void Coordinator::look_around() {
-  bool well =
-      can_run(self_, true) && std::all_of(near_.begin(), near_.end(),
-                                          [this](NodeIndex node) { return can_run(node, true); });
-  if (settlement_.see(well)) disturb();
-}
-
-void Coordinator::disturb() {
-  outbox_.notes.push_back(Disturbed{settlement_.disturb(store_.clock())});
-}
-
-bool Coordinator::is_settled(std::span<const Token> tokens) const {
-  const Topology::Node& own = topology_.node(self_);
-  return settlement_.is_settled() && std::all_of(tokens.begin(), tokens.end(), [&](Token token) {
-           return topology_.preferred_rack(own.dc_index, slot_of(token), near_racks_) ==
-                  own.rack_number;
-         });
+bool Coordinator::is_settled(Now now, std::span<const Token> tokens) const {
+  return leases_.is_settled(now, view_->known) &&
+         std::all_of(tokens.begin(), tokens.end(),
+                     [this](Token token) { return origin(token) == self_; });
 }
 
 NodeIndex Coordinator::owner_of_all(RackNumber rack, std::span<const Token> tokens) const {

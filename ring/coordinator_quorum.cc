@@ -58,6 +58,22 @@ std::vector<size_t> Coordinator::keys_of(const Operation& op, NodeIndex node) co
   return indexes;
 }
 
+// Begins to compare before a write, when nobody else may run one on its keys without asking.
+void Coordinator::stand_in(Now now, uint64_t id, Operation& op) {
+  op.free_us = now.mono_us;
+  for (Token token : op.tokens) {
+    NodeIndex node = origin(token);
+    bool is_there = std::find(op.stands_in.begin(), op.stands_in.end(), node) != op.stands_in.end();
+    if (node == self_ || is_there) continue;
+    op.stands_in.push_back(node);
+    op.free_us = std::max(op.free_us, leases_.stand_in(node));
+  }
+  if (!op.stands_in.empty()) ++counts_.stood_in;
+  if (op.free_us <= now.mono_us) return begin_comparing(now, id, op);
+  op.phase = Phase::kWaiting;
+  arm(id, op.free_us);
+}
+
 void Coordinator::begin_comparing(Now now, uint64_t id, Operation& op) {
   begin_quorum(op, true);
   op.phase = Phase::kComparing;

@@ -45,7 +45,6 @@ void FailureDetector::handle_answer(Now now, NodeIndex node, const Heartbeat& an
   int64_t interval_us = std::clamp<int64_t>(now.mono_us - peer.heard_us, 0, kSilenceLeastUs);
   peer.interval_us = std::max(kHeartbeatUs, (peer.interval_us * 7 + interval_us) / 8);
   heard(now, node);
-  if (peer.state == NodeState::kDown && answer.number <= peer.down_number) return;
   bool known = answer.state >= static_cast<uint8_t>(NodeState::kLoading) &&
                answer.state <= static_cast<uint8_t>(NodeState::kWritesOnly);
   peer.state = known ? static_cast<NodeState>(answer.state) : NodeState::kLoading;
@@ -78,10 +77,7 @@ void FailureDetector::handle_timeout(Now now) {
     int64_t silence_us = now.mono_us - peer.heard_us;
     bool silent = silence_us > std::max(kSilenceLeastUs, kIntervals * peer.interval_us);
     bool cut = !peer.linked && now.mono_us - peer.linkless_since_us > kLinklessUs;
-    if (!silent && !cut) continue;
-    peer.state = NodeState::kDown;
-    peer.down_number = peer.number;
-    peer.sent_us = 0;
+    if (silent || cut) peer.state = NodeState::kDown;
   }
 }
 

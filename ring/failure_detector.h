@@ -6,8 +6,7 @@
 // answers: an answer proves both directions. Only what this node sees itself counts, never what a
 // third one says. A peer is down when it was silent for several times its usual interval, which is
 // learnt, and not less than 600 ms; a link that broke makes it down after 300 ms already, if no new
-// one came. It is there again when it answers a heartbeat from after that, by which it has heard
-// that it was doubted. A node that was itself stopped notices that its timers are late and gives
+// one came. A node that was itself stopped notices that its timers are late and gives
 // everyone that time again (local health, as in Lifeguard, Dadgar et al. 2018).
 #pragma once
 
@@ -64,7 +63,6 @@ class FailureDetector {
     int64_t sent_us = 0;
     int64_t interval_us = kHeartbeatUs;  // Usual, between answers.
     uint64_t number = 0;
-    uint64_t down_number = 0;  // The last one that was sent before it was down.
     int64_t round_trip_us = 0;
     int64_t offset_ms = 0;
     bool has_offset = false;

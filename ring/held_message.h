@@ -34,7 +34,7 @@ class HeldMessages {
     switch (kind) {
       case MessageKind::kHeartbeat:
       case MessageKind::kHeartbeatAnswer:
-      case MessageKind::kDoubt:
+      case MessageKind::kLease:
       case MessageKind::kAck:
       case MessageKind::kClean:
       case MessageKind::kReply:

@@ -38,7 +38,7 @@ std::optional<uint16_t> hello_lane(std::string_view bytes) {
 }
 
 Lane::Lane(const Topology& topology, const Identity& identity, uint16_t number,
-           const LaneOptions& options, Store& store, Steward* steward)
+           const LaneOptions& options, Store& store, Leases& leases, Steward* steward)
     : topology_(topology),
       identity_(identity),
       number_(number),
@@ -46,7 +46,7 @@ Lane::Lane(const Topology& topology, const Identity& identity, uint16_t number,
       store_(store),
       steward_(steward),
       streams_(topology, identity.self, options.stream),
-      coordinator_(topology, identity.self, options.coordinator, store, streams_, outbox_),
+      coordinator_(topology, identity.self, options.coordinator, store, leases, streams_, outbox_),
       gateways_(topology, identity.self, number, identity.lanes, options.stream, streams_),
       budgets_(topology.dcs().size(), WanBudget(options.wan_bytes_per_second)),
       parcels_(topology.dcs().size()) {

@@ -10,6 +10,7 @@
 //   the steward, with lane 0   who is alive, clocks, frontier, anti-entropy, filling an empty node
 //   shared and constant        topology, views: the steward makes one, every lane gets it as a note
 //   shared, locked by slot     the store
+//   shared, atomic             the leases
 //
 // Lanes and steward know each other by notes alone, which the driver carries between threads.
 //
@@ -90,7 +91,7 @@ class Lane {
  public:
   // `steward` is null but for lane 0. All references outlive the lane.
   Lane(const Topology& topology, const Identity& identity, uint16_t number,
-       const LaneOptions& options, Store& store, Steward* steward);
+       const LaneOptions& options, Store& store, Leases& leases, Steward* steward);
   ~Lane();
 
   // The own link to a node. Bytes are consumed as far as they are whole messages: the driver keeps

@@ -65,10 +65,7 @@ void Lane::accepted_closed(LinkId id) {
   auto found = accepted_.find(id);
   if (found == accepted_.end()) return;
   Inbound* inbound = inbound_of(found->second);
-  if (inbound != nullptr && inbound->link == id) {
-    inbound->link = 0;
-    coordinator_.peer_link_changed(found->second.node);
-  }
+  if (inbound != nullptr && inbound->link == id) inbound->link = 0;
   accepted_.erase(found);
 }
 
@@ -94,7 +91,7 @@ std::string Lane::handle_accepted(Now now, LinkId id, AcceptedLink& link,
     return handled == Handled::kBroken ? bad : std::string();
   };
   if (steward_ != nullptr && Steward::is_question(message.kind)) {
-    return result(steward_->handle_question(now, id, message));
+    return result(steward_->handle_question(now, id, link.node, message));
   }
   bool good = false;
   switch (message.kind) {
@@ -151,7 +148,6 @@ std::string Lane::handle_hello(LinkId id, AcceptedLink& link, const PeerMessage&
   if (inbound.link != 0) close(inbound.link, "replaced by a newer link");
   if (inbound.incarnation != hello.incarnation) inbound = {hello.incarnation, {}, 0};
   inbound.link = id;
-  coordinator_.peer_link_changed(node);
   link.node = node;
   link.incarnation = hello.incarnation;
   link.lane = hello.lane;

@@ -55,12 +55,6 @@ struct Superseded {
   NodeIndex by = kNoNode;  // The peer that says so.
 };
 
-// A lane saw something amiss (settlement.h). To the steward.
-struct Disturbed {
-  Stamp until = 0;
-};
-
-using Note =
-    std::variant<PeerSeen, MarkSeen, SlotsDirty, SlotsClean, ViewChanged, Superseded, Disturbed>;
+using Note = std::variant<PeerSeen, MarkSeen, SlotsDirty, SlotsClean, ViewChanged, Superseded>;
 
 }  // namespace dyno

@@ -5,15 +5,15 @@
 #include <variant>
 
 #include "protocol/check.h"
-#include "ring/settlement.h"
 
 namespace dyno {
 
 Steward::Steward(const Topology& topology, NodeIndex self, uint32_t incarnation,
-                 const StewardOptions& options, Store& store)
+                 const StewardOptions& options, Store& store, Leases& leases)
     : topology_(topology),
       self_(self),
       store_(store),
+      leases_(leases),
       detector_(topology, self),
       frontier_(topology, self, options.anti_entropy.age),
       anti_entropy_(topology, self, options.anti_entropy, store, outbox_),
@@ -49,7 +49,7 @@ void Steward::dial_failed(NodeIndex node) {
 bool Steward::is_answer(MessageKind kind) {
   return kind == MessageKind::kHeartbeatAnswer || kind == MessageKind::kRangesAnswer ||
          kind == MessageKind::kDigestsAnswer || kind == MessageKind::kListAnswer ||
-         kind == MessageKind::kPullAnswer;
+         kind == MessageKind::kPullAnswer || kind == MessageKind::kLease;
 }
 
 Handled Steward::handle_answer(Now now, NodeIndex from, const PeerMessage& message) {
@@ -65,6 +65,12 @@ Handled Steward::handle_answer(Now now, NodeIndex from, const PeerMessage& messa
       bootstrap_.heard(from, state_of(from), completeness_.can_fill(from));
       // A clock too far ahead is not followed; the detector sees how far.
       (void)store_.observe(answer.stamp);
+      return Handled::kDone;
+    }
+    case MessageKind::kLease: {
+      if (!message.body.empty()) return Handled::kBroken;
+      auto sent_us = static_cast<int64_t>(message.id);
+      if (View::may_write(own_state())) leases_.hold(now, from, sent_us, store_.clock());
       return Handled::kDone;
     }
     case MessageKind::kRangesAnswer:
@@ -96,27 +102,35 @@ Handled Steward::handle_answer(Now now, NodeIndex from, const PeerMessage& messa
 
 bool Steward::is_question(MessageKind kind) {
   return kind == MessageKind::kHeartbeat || kind == MessageKind::kRanges ||
-         kind == MessageKind::kDigests || kind == MessageKind::kList ||
-         kind == MessageKind::kPull || kind == MessageKind::kDoubt;
+         kind == MessageKind::kDigests || kind == MessageKind::kList || kind == MessageKind::kPull;
 }
 
-Handled Steward::handle_question(Now now, LinkId link, const PeerMessage& message) {
+void Steward::answer_heartbeat(Now now, NodeIndex from, uint64_t id, Heartbeat heartbeat,
+                               std::string* out) {
+  (void)store_.observe(heartbeat.stamp);
+  bool runs_writes = View::may_write(static_cast<NodeState>(heartbeat.state));
+  heartbeat.unix_ms = now.unix_ms;
+  tell_own(&heartbeat);
+  write_message(MessageKind::kHeartbeatAnswer, id, heartbeat, out);
+  if (!leases_.is_near(from)) return;
+  if (!runs_writes) return leases_.release(from);
+  // Who is not seen to run writes is passed over soon.
+  if (View::may_write(state_of(from)) && leases_.grant(now, from)) {
+    write_message_bytes(MessageKind::kLease, kSkip, static_cast<uint64_t>(heartbeat.sent_us), {},
+                        out);
+  }
+}
+
+Handled Steward::handle_question(Now now, LinkId link, NodeIndex from, const PeerMessage& message) {
   constexpr size_t kDigestsSlotsMax = 1024;
   std::string* out = &outbox_.to_links[link];
   switch (message.kind) {
     case MessageKind::kHeartbeat: {
       Heartbeat heartbeat;
       if (!read_body(message.body, &heartbeat)) return Handled::kBroken;
-      (void)store_.observe(heartbeat.stamp);
-      heartbeat.unix_ms = now.unix_ms;
-      tell_own(&heartbeat);
-      write_message(MessageKind::kHeartbeatAnswer, message.id, heartbeat, out);
+      answer_heartbeat(now, from, message.id, heartbeat, out);
       return Handled::kDone;
     }
-    case MessageKind::kDoubt:
-      if (!message.body.empty()) return Handled::kBroken;
-      disturb(Settlement::reach(store_.clock()));
-      return Handled::kDone;
     case MessageKind::kRanges: {
       Ranges ranges;
       if (!read_body(message.body, &ranges) || !AntiEntropy::may_be_asked(ranges))
@@ -178,15 +192,7 @@ void Steward::handle_note(const Note& note) {
   } else if (std::holds_alternative<Superseded>(note)) {
     is_superseded_ = true;
     make_view();
-  } else if (const auto* disturbed = std::get_if<Disturbed>(&note)) {
-    disturb(disturbed->until);
   }
-}
-
-void Steward::disturb(Stamp until) {
-  if (until <= disturbed_) return;
-  disturbed_ = until;
-  make_view();
 }
 
 void Steward::handle_timeout(Now now) {
@@ -206,18 +212,14 @@ void Steward::handle_timeout(Now now) {
 }
 
 void Steward::look_at_peers(Now now) {
+  if (!View::may_write(own_state())) leases_.drop(now);
   for (NodeIndex node = 0; node < topology_.nodes().size(); ++node) {
     if (node == self_) continue;
     bootstrap_.heard(node, state_of(node), completeness_.can_fill(node));
     if (!detector_.is_due(now, node)) continue;
-    std::string* out = &outbox_.to_nodes[node];
-    bool is_near = topology_.node(node).dc_index == topology_.node(self_).dc_index;
-    if (is_near && !View::may_write(state_of(node))) {
-      write_message_bytes(MessageKind::kDoubt, kSkip, 0, {}, out);
-    }
     Heartbeat heartbeat = detector_.heartbeat(now, node);
     tell_own(&heartbeat);
-    write_message(MessageKind::kHeartbeat, 0, heartbeat, out);
+    write_message(MessageKind::kHeartbeat, 0, heartbeat, &outbox_.to_nodes[node]);
   }
 }
 
@@ -326,7 +328,6 @@ void Steward::make_view() {
   view->published = published_;
   view->horizon = frontier_.horizon();
   view->known = known_;
-  view->disturbed = disturbed_;
   view_ = std::move(view);
   outbox_.notes.push_back(ViewChanged{view_});
 }

@@ -15,6 +15,7 @@
 #include "ring/failure_detector.h"
 #include "ring/frontier.h"
 #include "ring/held_message.h"
+#include "ring/leases.h"
 #include "ring/machine.h"
 #include "ring/note.h"
 #include "ring/outbox.h"
@@ -32,7 +33,7 @@ struct StewardOptions {
 class Steward {
  public:
   Steward(const Topology& topology, NodeIndex self, uint32_t incarnation,
-          const StewardOptions& options, Store& store);
+          const StewardOptions& options, Store& store, Leases& leases);
 
   // The node begins with data from a disk, and with what Store::keep_known() was told of it. Called
   // before anything else; not when it begins with none.
@@ -46,7 +47,8 @@ class Steward {
   [[nodiscard]] static bool is_answer(MessageKind kind);
   [[nodiscard]] Handled handle_answer(Now now, NodeIndex from, const PeerMessage& message);
   [[nodiscard]] static bool is_question(MessageKind kind);
-  [[nodiscard]] Handled handle_question(Now now, LinkId link, const PeerMessage& message);
+  [[nodiscard]] Handled handle_question(Now now, LinkId link, NodeIndex from,
+                                        const PeerMessage& message);
 
   void handle_note(const Note& note);
   void handle_timeout(Now now);
@@ -79,8 +81,8 @@ class Steward {
  private:
   [[nodiscard]] std::vector<KnownNode> known() const;
   void look_at_peers(Now now);
-  // Every lane compares what was written until now.
-  void disturb(Stamp until);
+  void answer_heartbeat(Now now, NodeIndex from, uint64_t id, Heartbeat heartbeat,
+                        std::string* out);
   [[nodiscard]] NodeState state_of(NodeIndex node) const;
   [[nodiscard]] bool may_pull_from(NodeIndex node) const;
   void tell_own(Heartbeat* heartbeat) const;
@@ -93,6 +95,7 @@ class Steward {
   const Topology& topology_;
   const NodeIndex self_;
   Store& store_;
+  Leases& leases_;
   Outbox outbox_;
   FailureDetector detector_;
   Frontier frontier_;
@@ -101,9 +104,8 @@ class Steward {
   Completeness completeness_;
   Stamp dropping_until_ = 0;  // 0: the node drops nothing.
   uint64_t drops_ = 0;
-  Stamp published_ = 0;  // What the view says, as do the next two.
+  Stamp published_ = 0;  // What the view says, as does the next.
   Stamp known_ = 0;
-  Stamp disturbed_ = 0;
   std::vector<uint32_t> incarnations_;  // By node.
   std::vector<Stamp> watermarks_;       // Of this node's lanes.
   SharedView view_;

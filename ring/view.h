@@ -47,10 +47,8 @@ struct View {
   Stamp published = 0;
   // What was removed up to this stamp may be forgotten (frontier.h).
   Stamp horizon = 0;
-  // Every write of this data center up to this stamp to the keys that this node owns is here; and
-  // some lane saw something amiss that concerns what was written up to that stamp (settlement.h).
+  // Every write of this data center up to this stamp to the keys that this node owns is here.
   Stamp known = 0;
-  Stamp disturbed = 0;
 };
 using SharedView = std::shared_ptr<const View>;
 

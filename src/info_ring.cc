@@ -67,6 +67,7 @@ void add_ring(RingNode& ring, std::string* text) {
   add("ring_requests_unknown", figures.counts.unknown);
   add("ring_reads_compared", figures.counts.compared);
   add("ring_writes_compared", figures.counts.writes_compared);
+  add("ring_writes_stood_in", figures.counts.stood_in);
   add("ring_read_repairs", figures.counts.states_merged + figures.counts.racks_behind);
   add("ring_writes_restamped", figures.counts.restamped);
   add("ring_gateway_writes", figures.gateways.frames);

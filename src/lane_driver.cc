@@ -43,7 +43,7 @@ LaneDriver::LaneDriver(RingNode& node, NetworkThread& thread, EventLoop& loop, u
       number_(number),
       store_(node.replica(), node.topology(), node.self(), unix_time_ms),
       lane_(std::make_unique<Lane>(node.topology(), node.identity(), number, node.lane_options(),
-                                   store_, steward)),
+                                   store_, node.leases(), steward)),
       gate_(node, thread, *lane_),
       runs_(node, thread, loop, *lane_, store_),
       dials_(node.topology().nodes().size()) {

@@ -55,6 +55,7 @@ RingNode::RingNode(Server& server, RingMembership membership, int lanes)
       membership_(std::move(membership)),
       identity_(make_identity(server.config(), membership_, lanes)),
       conflict_log_(server.log(), server.config().ring.log_conflicts),
+      leases_(topology(), self(), monotonic_us()),
       replica_(server.executor(), topology().node(self()).rack_number, identity_.incarnation,
                digest_secret(identity_)),
       origin_(replica_) {
@@ -70,7 +71,8 @@ RingNode::RingNode(Server& server, RingMembership membership, int lanes)
   StewardOptions steward;
   steward.lanes = identity_.lanes;
   steward.anti_entropy.wan_bytes_per_second = server.config().ring.wan_rate.load();
-  steward_ = std::make_unique<Steward>(topology(), self(), identity_.incarnation, steward, *store_);
+  steward_ = std::make_unique<Steward>(topology(), self(), identity_.incarnation, steward, *store_,
+                                       leases_);
   view_ = steward_->view();
   const Keyspace& keyspace = server.keyspace();
   probes_.resize(topology().nodes().size());
@@ -207,6 +209,7 @@ LaneFigures RingNode::figures() const {
     sum.counts.failed_over += each.counts.failed_over;
     sum.counts.compared += each.counts.compared;
     sum.counts.writes_compared += each.counts.writes_compared;
+    sum.counts.stood_in += each.counts.stood_in;
     sum.counts.states_merged += each.counts.states_merged;
     sum.counts.racks_behind += each.counts.racks_behind;
     sum.counts.restamped += each.counts.restamped;

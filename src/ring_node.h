@@ -48,6 +48,7 @@ class RingNode {
   [[nodiscard]] const Identity& identity() const { return identity_; }
   [[nodiscard]] LaneOptions lane_options() const;
   [[nodiscard]] Replica& replica() { return replica_; }
+  [[nodiscard]] Leases& leases() { return leases_; }
   [[nodiscard]] LaneDriver& lane_of(uint16_t number) { return *lanes_[number % lanes_.size()]; }
   // A key name whose token the node owns.
   [[nodiscard]] const std::string& probe_of(NodeIndex node) const { return probes_[node]; }
@@ -87,6 +88,7 @@ class RingNode {
   RingMembership membership_;
   Identity identity_;
   ConflictLog conflict_log_;
+  Leases leases_;
   Replica replica_;
   Origin origin_;
   WrittenFrames sink_;

@@ -60,23 +60,6 @@ TEST_CASE("a peer is there as long as it answers") {
   CHECK(example.detector.state_of(1) == NodeState::kNormal);
 }
 
-TEST_CASE("who was down is there again by an answer to what was sent after that") {
-  Example example;
-  example.link();
-  example.pass(200, true);
-  Heartbeat late = example.detector.heartbeat(example.now, 1);
-  late.state = static_cast<uint8_t>(NodeState::kNormal);
-  while (example.detector.state_of(1) != NodeState::kDown) example.pass(50, false);
-  example.detector.handle_answer(example.now, 1, late);
-  CHECK(example.detector.state_of(1) == NodeState::kDown);
-  // Which is at once.
-  REQUIRE(example.detector.is_due(example.now, 1));
-  Heartbeat fresh = example.detector.heartbeat(example.now, 1);
-  fresh.state = late.state;
-  example.detector.handle_answer(example.now, 1, fresh);
-  CHECK(example.detector.state_of(1) == NodeState::kNormal);
-}
-
 TEST_CASE("a broken link makes a peer down sooner") {
   Example example;
   example.link();

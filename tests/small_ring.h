@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ring/lane.h"
+#include "ring/leases.h"
 #include "ring/steward.h"
 
 namespace dyno {
@@ -133,10 +134,12 @@ class SmallRing {
     REQUIRE(Topology::make(specs, &topology).empty());
     for (NodeIndex node = 0; node < kNodes; ++node) {
       stores.push_back(std::make_unique<RegisterStore>(static_cast<uint8_t>(node + 1)));
-      stewards.push_back(
-          std::make_unique<Steward>(topology, node, 1, StewardOptions{}, *stores.back()));
+      leases.push_back(std::make_unique<Leases>(topology, node, now.mono_us));
+      stewards.push_back(std::make_unique<Steward>(topology, node, 1, StewardOptions{},
+                                                   *stores.back(), *leases.back()));
       lanes.push_back(std::make_unique<Lane>(topology, Identity{"ring", 0, node, 1, 1}, uint16_t{0},
-                                             LaneOptions{}, *stores.back(), stewards.back().get()));
+                                             LaneOptions{}, *stores.back(), *leases.back(),
+                                             stewards.back().get()));
     }
     pass(1000);
     for (const auto& steward : stewards) REQUIRE(steward->own_state() == NodeState::kNormal);
@@ -164,10 +167,10 @@ class SmallRing {
     for (auto& [link, bytes] : std::exchange(held_, {})) carry(link.first, link.second, bytes);
     settle();
   }
-  // What the driver of the one's link to the other never said.
-  void say(NodeIndex from, NodeIndex to, const std::string& bytes) {
-    carry(from, to, bytes);
-    settle();
+  // Time passes in which no node does anything.
+  void skip(int64_t us) {
+    now.mono_us += us;
+    now.unix_ms += us / kMicrosPerMs;
   }
   // All values of the node are in memory.
   void bring_back(NodeIndex node) {
@@ -215,6 +218,7 @@ class SmallRing {
   Topology topology;
   Now now{1'000'000, 1'800'000'000'000};
   std::vector<std::unique_ptr<RegisterStore>> stores;
+  std::vector<std::unique_ptr<Leases>> leases;
   std::vector<std::unique_ptr<Steward>> stewards;
   std::vector<std::unique_ptr<Lane>> lanes;
   std::vector<std::string> answers;

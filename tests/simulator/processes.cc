@@ -77,8 +77,9 @@ void World::make_machines(NodeIndex node) {
   steward.anti_entropy.wan_bytes_per_second = conditions_.wan_rate;
   // Each looks at all slots, which is most of what a seed costs.
   if (conditions_.hurry > 1) steward.anti_entropy.background_us = 3 * kSecond;
+  process.leases = std::make_unique<Leases>(topology_, node, now_of(node).mono_us);
   process.steward = std::make_unique<Steward>(topology_, node, process.incarnation, steward,
-                                              *process.stores.front());
+                                              *process.stores.front(), *process.leases);
   if (!process.disk.is_empty()) {
     probe("process came back with its disk");
     process.steward->begin(process.disk.known(), process.disk.horizon());
@@ -94,10 +95,10 @@ void World::make_machines(NodeIndex node) {
   Identity identity{"simulated", NodeEngine::kHashSeed, node, process.incarnation,
                     static_cast<uint16_t>(conditions_.lanes)};
   for (int lane = 0; lane < conditions_.lanes; ++lane) {
-    process.lanes.push_back(std::make_unique<Lane>(topology_, identity, static_cast<uint16_t>(lane),
-                                                   options,
-                                                   *process.stores[static_cast<size_t>(lane) + 1],
-                                                   lane == 0 ? process.steward.get() : nullptr));
+    process.lanes.push_back(
+        std::make_unique<Lane>(topology_, identity, static_cast<uint16_t>(lane), options,
+                               *process.stores[static_cast<size_t>(lane) + 1], *process.leases,
+                               lane == 0 ? process.steward.get() : nullptr));
   }
   process.links.assign(static_cast<size_t>(conditions_.lanes), {});
   process.timer_us.assign(static_cast<size_t>(conditions_.lanes), -1);
@@ -402,6 +403,7 @@ void World::collect_probes(const Process& process) {
     probe("request failed over", counts.failed_over);
     probe("read compared", counts.compared);
     probe("write compared first", counts.writes_compared);
+    probe("write for another origin", counts.stood_in);
     probe("read merged a state", counts.states_merged);
     probe("read was overtaken", counts.asked_whole);
     probe("read found a rack behind", counts.racks_behind);

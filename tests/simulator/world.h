@@ -113,6 +113,7 @@ class World {
     Disk copy;  // Of the disk, made a while ago.
     std::unique_ptr<NodeEngine> engine;
     std::vector<std::unique_ptr<Store>> stores;  // The steward's, then those of the lanes.
+    std::unique_ptr<Leases> leases;
     std::unique_ptr<Steward> steward;
     std::vector<std::unique_ptr<Lane>> lanes;
     std::vector<NodeState> states;                     // Of all nodes, as it last said.
