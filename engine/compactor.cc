@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/compactor.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <mutex>
@@ -15,8 +16,19 @@ constexpr auto kBudget = std::chrono::microseconds(200);
 constexpr uint32_t kKeysAtOnce = 64;
 constexpr uint64_t kEndOfSlot = uint64_t{1} << 32;
 
+// Calls of choose() between two choices that moved nothing, at most: a minute.
+constexpr uint32_t kPauseMax = 600;
+
 // Counts the choices that found any.
 std::atomic<uint64_t> choices{0};
+
+// Of choose()'s thread.
+struct Pace {
+  uint64_t moved = 0;  // Ever, and what was in use, when this pace began.
+  int64_t used_bytes = 0;
+  uint32_t pause = 0;  // Calls between the last choice and the next.
+  uint32_t left = 0;   // Of them.
+} pace;
 
 }  // namespace
 
@@ -24,7 +36,19 @@ Compactor::Compactor(Keyspace& keyspace, uint32_t begin_slot, uint32_t end_slot)
     : keyspace_(keyspace), begin_(begin_slot), end_(end_slot), next_(begin_slot) {}
 
 void Compactor::choose() {
-  if (memory::choose_thin_spans() != 0) choices.fetch_add(1, std::memory_order_relaxed);
+  const uint64_t moved = memory::moved_objects();
+  const int64_t used_bytes = memory::small_used_bytes();
+  const bool is_emptier = used_bytes < pace.used_bytes - pace.used_bytes / 16;
+  if (moved != pace.moved || is_emptier) pace = {moved, used_bytes, 0, 0};
+  if (pace.left != 0) {
+    --pace.left;
+    return;
+  }
+  // What cannot be moved is not kept from being filled again.
+  if (memory::choose_thin_spans(pace.pause == 0) == 0) return;
+  choices.fetch_add(1, std::memory_order_relaxed);
+  pace.pause = std::min(2 * pace.pause + 1, kPauseMax);
+  pace.left = pace.pause;
 }
 
 void Compactor::run(Replica* replica) {

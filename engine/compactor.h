@@ -26,7 +26,9 @@ class Compactor {
   // millisecond at most, and only after spans were chosen. `replica` is null on a node that has no
   // replicated state.
   void run(Replica* replica);
-  // Any thread: chooses spans, for all compactors.
+  // To be called every 100 ms or so by one thread: chooses spans, for all compactors. After choices
+  // of which nothing could be moved, as when elements of large collections are what is left, they
+  // look again ever more rarely.
   static void choose();
 
  private:

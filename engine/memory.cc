@@ -98,7 +98,10 @@ class SizeClass {
   // Takes up to `wanted` objects, at least one.
   size_t take(size_t index, size_t wanted, FreeObject** list) {
     std::lock_guard lock(mutex_);
-    if (spans_ == nullptr && thin_ != nullptr) set_thin(thin_, false);
+    // A stray one is not filled again: a new one lies in a hole, and that is what was asked for.
+    if (spans_ == nullptr && thin_ != nullptr && thin_->fate == Span::kThin) {
+      set_fate(thin_, Span::kStays);
+    }
     if (spans_ == nullptr) link(take_span(area_of(index), static_cast<uint8_t>(index)));
     Span* span = spans_;
     size_t bytes = class_bytes(index);
@@ -141,14 +144,15 @@ class SizeClass {
     }
   }
 
-  // Marks a span to be emptied, if it still is one of this class.
-  size_t choose(size_t index, Span* span) {
+  // Marks a stray span, if it still is one of this class.
+  size_t choose_stray(size_t index, Span* span) {
     std::lock_guard lock(mutex_);
-    if (span_range.class_of_span[span - span_range.spans] != index || span->is_thin != 0) return 0;
+    if (span_range.class_of_span[span - span_range.spans] != index || span->fate != Span::kStays)
+      return 0;
     if (span->free != nullptr || !is_carved(span, class_bytes(index))) {
-      set_thin(span, true);
+      set_fate(span, Span::kStray);
     } else {
-      std::atomic_ref(span->is_thin).store(1, std::memory_order_relaxed);
+      std::atomic_ref(span->fate).store(Span::kStray, std::memory_order_relaxed);
     }
     return 1;
   }
@@ -156,7 +160,7 @@ class SizeClass {
   // none when that would gain little. Returns how many.
   size_t choose_thin(size_t index) {
     std::lock_guard lock(mutex_);
-    while (thin_ != nullptr) set_thin(thin_, false);
+    while (thin_ != nullptr) set_fate(thin_, Span::kStays);
     size_t bytes = class_bytes(index);
     size_t capacity = kSpanBytes / bytes;
     auto live = [bytes](const Span* span) { return span->carved_bytes / bytes - span->free_count; };
@@ -180,7 +184,7 @@ class SizeClass {
       ++chosen;
     }
     if (chosen < kThinSpansMin) return 0;
-    for (size_t i = 0; i < chosen; ++i) set_thin(spans[i], true);
+    for (size_t i = 0; i < chosen; ++i) set_fate(spans[i], Span::kThin);
     return chosen;
   }
 
@@ -188,7 +192,7 @@ class SizeClass {
   static bool is_carved(const Span* span, size_t bytes) {
     return span->carved_bytes + bytes > kSpanBytes;
   }
-  Span*& list_of(const Span* span) { return span->is_thin != 0 ? thin_ : spans_; }
+  Span*& list_of(const Span* span) { return span->fate != Span::kStays ? thin_ : spans_; }
   void link(Span* span) {
     Span*& first = list_of(span);
     span->previous = nullptr;
@@ -200,9 +204,9 @@ class SizeClass {
     (span->previous != nullptr ? span->previous->next : list_of(span)) = span->next;
     if (span->next != nullptr) span->next->previous = span->previous;
   }
-  void set_thin(Span* span, bool thin) {
+  void set_fate(Span* span, Span::Fate fate) {
     unlink(span);
-    std::atomic_ref(span->is_thin).store(thin, std::memory_order_relaxed);
+    std::atomic_ref(span->fate).store(fate, std::memory_order_relaxed);
     link(span);
   }
 
@@ -430,25 +434,34 @@ int64_t span_bytes() {
   return DYNO_SPANS ? taken_span_bytes() : 0;
 }
 
-size_t choose_thin_spans() {
+size_t choose_thin_spans(bool strays) {
   size_t chosen = 0;
   if (!DYNO_SPANS) return chosen;
   for (size_t index = 1; index < kClassCount; ++index) {
     chosen += size_class(index).choose_thin(index);
   }
+  if (!strays) return chosen;
   for (Span& span : stray_spans()) {
     size_t index = span_range.class_of_span[&span - span_range.spans];
-    if (index != 0) chosen += size_class(index).choose(index, &span);
+    if (index != 0) chosen += size_class(index).choose_stray(index, &span);
   }
   return chosen;
 }
 
 bool in_thin_span(const void* object) {
   return in_spans(object) &&
-         std::atomic_ref(span_of(object)->is_thin).load(std::memory_order_relaxed) != 0;
+         std::atomic_ref(span_of(object)->fate).load(std::memory_order_relaxed) != Span::kStays;
+}
+
+// What has been moved ever.
+std::atomic<uint64_t> moves{0};
+
+uint64_t moved_objects() {
+  return moves.load(std::memory_order_relaxed);
 }
 
 void* move(void* object) {
+  moves.fetch_add(1, std::memory_order_relaxed);
   size_t size = usable_bytes(object);
   void* moved = allocate_tight(size);
   // This thread's list may hold some of the same spans.

@@ -45,12 +45,14 @@ void release(void* object);
 
 // Spans that lost most of their objects are emptied by moving what is left. Chooses such spans anew
 // and returns how many there are; nothing new is put there for the time being. Some ten
-// microseconds as long as there are none.
-size_t choose_thin_spans();
+// microseconds as long as there are none. `strays`: also those that lie beyond where they need to.
+size_t choose_thin_spans(bool strays = true);
 // The object is in such a span: whoever owns it moves it.
 [[nodiscard]] bool in_thin_span(const void* object);
 // Puts the object elsewhere; its alignment is kept, its address is not.
 [[nodiscard]] void* move(void* object);
+// How many were, ever.
+[[nodiscard]] uint64_t moved_objects();
 
 // To be called now and then by each thread that allocates: what its lists hold and it has not used
 // since the last call goes back. Some ten microseconds.

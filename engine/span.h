@@ -38,7 +38,12 @@ struct Span {
   FreeObject* free;
   uint32_t free_count;
   uint32_t carved_bytes;  // What lies beyond has never been handed out.
-  uint32_t is_thin;       // To be emptied. Read without a lock by who may move its objects.
+  // Whether it is to be emptied. Read without a lock by who may move its objects.
+  enum Fate : uint32_t {
+    kStays = 0,
+    kThin = 1,   // There is room for its objects in other spans.
+    kStray = 2,  // There is a hole for it, or will be.
+  } fate;
 };
 
 // Read on every free: set once, before the first object exists.
