@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "engine/replica/replica.h"
+#include "engine/span.h"
 
 namespace dyno {
 namespace {
@@ -16,18 +17,20 @@ constexpr auto kBudget = std::chrono::microseconds(200);
 constexpr uint32_t kKeysAtOnce = 64;
 constexpr uint64_t kEndOfSlot = uint64_t{1} << 32;
 
-// Calls of choose() between two choices that moved nothing, at most: a minute.
-constexpr uint32_t kPauseMax = 600;
+// Calls of choose() between two choices, at most: half a minute.
+constexpr uint32_t kPauseMax = 300;
+// Below this part of all spans, to empty those that were chosen is not worth being done at once.
+constexpr size_t kWorthPart = 32;
 
 // Counts the choices that found any.
 std::atomic<uint64_t> choices{0};
 
 // Of choose()'s thread.
 struct Pace {
-  uint64_t moved = 0;  // Ever, and what was in use, when this pace began.
-  int64_t used_bytes = 0;
-  uint32_t pause = 0;  // Calls between the last choice and the next.
-  uint32_t left = 0;   // Of them.
+  uint64_t moved = 0;      // Ever, at the last choice.
+  int64_t used_bytes = 0;  // The most since then.
+  uint32_t pause = 0;      // Calls between the last choice and the next.
+  uint32_t left = 0;       // Of them.
 } pace;
 
 }  // namespace
@@ -36,19 +39,22 @@ Compactor::Compactor(Keyspace& keyspace, uint32_t begin_slot, uint32_t end_slot)
     : keyspace_(keyspace), begin_(begin_slot), end_(end_slot), next_(begin_slot) {}
 
 void Compactor::choose() {
-  const uint64_t moved = memory::moved_objects();
   const int64_t used_bytes = memory::small_used_bytes();
+  pace.used_bytes = std::max(pace.used_bytes, used_bytes);
   const bool is_emptier = used_bytes < pace.used_bytes - pace.used_bytes / 16;
-  if (moved != pace.moved || is_emptier) pace = {moved, used_bytes, 0, 0};
-  if (pace.left != 0) {
+  if (pace.left != 0 && !is_emptier) {
     --pace.left;
     return;
   }
-  // What cannot be moved is not kept from being filled again.
-  if (memory::choose_thin_spans(pace.pause == 0) == 0) return;
+  // What could not be moved is not kept from being filled again.
+  const size_t chosen = memory::choose_thin_spans(pace.pause == 0 || is_emptier);
+  if (chosen == 0) return;
   choices.fetch_add(1, std::memory_order_relaxed);
-  pace.pause = std::min(2 * pace.pause + 1, kPauseMax);
-  pace.left = pace.pause;
+  const uint64_t moved = memory::moved_objects();
+  const auto spans = static_cast<size_t>(memory::span_bytes()) / memory::kSpanBytes;
+  const bool is_worth = is_emptier || (moved != pace.moved && chosen >= spans / kWorthPart);
+  const uint32_t pause = is_worth ? 0 : std::min(2 * pace.pause + 1, kPauseMax);
+  pace = {moved, used_bytes, pause, pause};
 }
 
 void Compactor::run(Replica* replica) {

@@ -26,9 +26,9 @@ class Compactor {
   // millisecond at most, and only after spans were chosen. `replica` is null on a node that has no
   // replicated state.
   void run(Replica* replica);
-  // To be called every 100 ms or so by one thread: chooses spans, for all compactors. After choices
-  // of which nothing could be moved, as when elements of large collections are what is left, they
-  // look again ever more rarely.
+  // To be called every 100 ms or so by one thread: chooses spans, for all compactors. After a
+  // choice of few, or of which nothing could be moved, as of the elements of large collections, the
+  // next ones follow ever more rarely: whatever is written leaves some spans behind.
   static void choose();
 
  private:
