@@ -96,6 +96,10 @@ void RingStore::ask_ahead(std::string_view frame) {
 }
 
 Store::Applied RingStore::merge_all(std::string_view frames, FrameOrigin origin) {
+  return merge_all(frames, origin, unix_ms_());
+}
+
+Store::Applied RingStore::merge_all(std::string_view frames, FrameOrigin origin, int64_t unix_ms) {
   Applied applied;
   const size_t size_of_all = frames.size();
   std::vector<Delta>& deltas = deltas_;
@@ -112,7 +116,7 @@ Store::Applied RingStore::merge_all(std::string_view frames, FrameOrigin origin)
         return !is_flush(delta) && !topology_.owns(self_, token);
       });
     }
-    MergeOutcome outcome = merge(replica_, deltas, origin, unix_ms_());
+    MergeOutcome outcome = merge(replica_, deltas, origin, unix_ms);
     // Of a frame that could be read, only its time is refused.
     if (!outcome.refused.empty()) return {.refusal = Refusal::kTooEarly};
     for (auto& [db, name] : outcome.to_pull) {
@@ -257,7 +261,7 @@ std::optional<Frame> RingStore::restamp(const Frame& frame, Stamp stamp) {
   if (here.dominated != 0 && !is_of_another_dc(here.dominated)) return std::nullopt;
   std::sort(old_stamps.begin(), old_stamps.end());
   old_stamps.erase(std::unique(old_stamps.begin(), old_stamps.end()), old_stamps.end());
-  int64_t now_ms = unix_ms_();
+  int64_t now_ms = replica_.clock().now_ms(unix_ms_());
   // A stamp of the far future is not followed, whoever has taken it for a time.
   if (!replica_.clock().observe(stamp, now_ms)) return std::nullopt;
   std::vector<Stamp> new_stamps;
@@ -301,7 +305,9 @@ bool RingStore::drop_until(Stamp limit) {
       keys += drop_slot(replica_, index, limit, unix_ms_(), &later);
       if (replica_.log() != nullptr) replica_.log()->replace_slot(index, later);
     }
-    DYNO_CHECK(merge_all(later, FrameOrigin::kState).refusal == Refusal::kNone);
+    // What was here may be ahead of this node's clock, if that was set back since.
+    int64_t now_ms = replica_.clock().now_ms(unix_ms_());
+    DYNO_CHECK(merge_all(later, FrameOrigin::kState, now_ms).refusal == Refusal::kNone);
   }
   if (next_dropped_ < kSlotCount) {
     ask_for_slots(next_dropped_, limit);

@@ -75,6 +75,7 @@ class RingStore : public Store {
   [[nodiscard]] bool is_of_another_dc(Stamp stamp) const;
   void ask_for_slots(uint32_t first, Stamp limit);
   [[nodiscard]] Applied merge_all(std::string_view frames, FrameOrigin origin);
+  [[nodiscard]] Applied merge_all(std::string_view frames, FrameOrigin origin, int64_t unix_ms);
 
   Replica& replica_;
   const Topology& topology_;
