@@ -261,7 +261,7 @@ std::optional<Frame> RingStore::restamp(const Frame& frame, Stamp stamp) {
   if (here.dominated != 0 && !is_of_another_dc(here.dominated)) return std::nullopt;
   std::sort(old_stamps.begin(), old_stamps.end());
   old_stamps.erase(std::unique(old_stamps.begin(), old_stamps.end()), old_stamps.end());
-  int64_t now_ms = replica_.clock().now_ms(unix_ms_());
+  int64_t now_ms = unix_ms_();
   // A stamp of the far future is not followed, whoever has taken it for a time.
   if (!replica_.clock().observe(stamp, now_ms)) return std::nullopt;
   std::vector<Stamp> new_stamps;
