@@ -29,8 +29,14 @@ struct Trio {
     from.written.clear();
     return frames;
   }
-  static void tell(ReplicaNode& to, const std::vector<std::string>& frames) {
-    for (const std::string& frame : frames) CHECK(to.receive(frame).refused == "");
+  // What came of the last of them.
+  static MergeOutcome tell(ReplicaNode& to, const std::vector<std::string>& frames) {
+    MergeOutcome last;
+    for (const std::string& frame : frames) {
+      last = to.receive(frame);
+      CHECK(last.refused == "");
+    }
+    return last;
   }
   // Everybody learns what `from` wrote.
   void share(ReplicaNode& from) {
@@ -155,26 +161,19 @@ TEST_CASE(
   CHECK(told == "k");
 }
 
-// What another node answers to the write, which reaches it late.
-MergeOutcome tell_late(ReplicaNode& to, const std::vector<std::string>& frames) {
-  MergeOutcome last;
-  for (const std::string& frame : frames) last = to.receive(frame);
-  return last;
-}
-
 TEST_CASE("a later write is a rival, unless it surely knew of the one that it wins over") {
   Trio trio;
   trio.a("SET k of_a");
   const std::vector<std::string> write = Trio::take(trio.a);
   trio.advance(1);
   trio.b("SET k of_b");
-  MergeOutcome outcome = tell_late(trio.b, write);
+  MergeOutcome outcome = Trio::tell(trio.b, write);
   CHECK(stamp_rack(outcome.dominated) == 2);
   CHECK_FALSE(outcome.is_followed);
   // The same node wrote once more, and that came first.
   trio.a("SET k again");
   trio.c.pull(trio.a);
-  outcome = tell_late(trio.c, write);
+  outcome = Trio::tell(trio.c, write);
   CHECK(outcome.dominated == 0);
   CHECK(outcome.is_followed);
 }
@@ -186,7 +185,7 @@ TEST_CASE("who took an item out had seen it") {
   Trio::tell(trio.b, push);
   trio.advance(1);
   CHECK(trio.b("LPOP list") == "$1\r\nv\r\n");
-  const MergeOutcome outcome = tell_late(trio.b, push);
+  const MergeOutcome outcome = Trio::tell(trio.b, push);
   CHECK(outcome.dominated == 0);
   CHECK(outcome.is_followed);
 }
@@ -196,8 +195,8 @@ TEST_CASE("what time has ended has met no rival") {
   trio.a("SET k v PX 10");
   const std::vector<std::string> write = Trio::take(trio.a);
   trio.advance(20);
-  CHECK(tell_late(trio.b, write).dominated == 0);
-  CHECK(tell_late(trio.b, write).dominated == 0);
+  CHECK(Trio::tell(trio.b, write).dominated == 0);
+  CHECK(Trio::tell(trio.b, write).dominated == 0);
 }
 
 TEST_CASE("whoever missed a flush learns of it with the state of any slot") {
